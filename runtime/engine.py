@@ -1,0 +1,112 @@
+"""What every simulator engine offers. Engines differ in speed only: same chip, same input, same spikes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tncc.runtime.config import ChipConfig
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Events:
+    """Input spikes addressed to axons: spike i, with source tick `tick[i]`, is due at tick[i] + delay[i].
+
+    int64 tick, int32 core, int32 axon, uint8 delay (1..15); any order; source ticks count from the chip's tick 0.
+    """
+
+    tick: Array
+    core: Array
+    axon: Array
+    delay: Array
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Recorded spikes, sorted by (tick, core, neuron): int64 tick in which the neuron fired, int32 core, int32 neuron."""
+
+    tick: Array
+    core: Array
+    neuron: Array
+
+
+@dataclass
+class Stats:
+    """Exact totals over the ticks run since reset.
+
+    spikes: neurons fired. synaptic_events: active axons times set crossbar bits on used neurons. hops: mesh hops
+    (|dx| + |dy|) of all spikes sent to cores; 0 where the chip is not placed. core_spikes, core_synaptic_events:
+    int64 [cores].
+    """
+
+    ticks: int = 0
+    spikes: int = 0
+    synaptic_events: int = 0
+    hops: int = 0
+    core_spikes: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    core_synaptic_events: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What `Engine.run` returns.
+
+    outputs: uint8 [ticks, output pins], 1 where the pin spiked in that tick. spikes: the recorded spikes, None unless
+    asked for. potentials: int32 [ticks, probes], after each tick.
+    """
+
+    outputs: Array
+    spikes: Spikes | None = None
+    potentials: Array | None = None
+
+
+class Engine(ABC):
+    """A chip that has been switched on: state persists from one `run` to the next, until `reset`.
+
+    Attributes:
+        config: the chip.
+        threads: worker threads; results never depend on it.
+        tick: the next tick to be evaluated; 0 after reset.
+        stats: exact totals since reset.
+    """
+
+    name: str = ""
+
+    def __init__(self, config: ChipConfig, *, threads: int = 1) -> None:
+        self.config = config
+        self.threads = threads
+        self.tick = 0
+        self.stats = Stats()
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Back to tick 0: initial potentials, seeds, no spike in flight, stats cleared."""
+
+    @abstractmethod
+    def run(
+        self,
+        ticks: int,
+        pins: Array | None = None,
+        events: Events | None = None,
+        record: Array | None = None,
+        probes: Array | None = None,
+    ) -> RunResult:
+        """Evaluates the next `ticks` ticks.
+
+        Args:
+            ticks: how many.
+            pins: uint8 {0, 1} [ticks, input pins]: row i holds the spikes with source tick self.tick + i; each is due
+                input_delay ticks later on every axon its pin connects to.
+            events: spikes straight to axons; source ticks must lie in self.tick .. self.tick + ticks - 1.
+            record: bool [cores, neurons]: the neurons whose spikes to return.
+            probes: int32 [n, 2] of (core, neuron): the neurons whose potentials to return.
+
+        Raises:
+            InputError: a shape, dtype or range does not fit the chip.
+        """
