@@ -174,7 +174,8 @@ class ChipConfig:
             if hit.any():
                 core, neuron = np.argwhere(hit)[0]
                 raise FormatError(
-                    f"core {unseeded[core]} has seed 0, where the random generator stands still, but neuron {neuron} draws"
+                    f"core {unseeded[core]} has seed 0, where the random generator stands still, "
+                    f"but its neuron {neuron} draws"
                 )
 
     def _draws(self) -> Array:

@@ -29,7 +29,7 @@ class Events:
 
 @dataclass(frozen=True)
 class Spikes:
-    """Recorded spikes, sorted by (tick, core, neuron): int64 tick in which the neuron fired, int32 core, int32 neuron."""
+    """Recorded spikes, sorted by (tick, core, neuron): int64 tick in which it fired, int32 core, int32 neuron."""
 
     tick: Array
     core: Array
