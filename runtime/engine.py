@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tncc.runtime.config import ChipConfig
+from tncc.errors import InputError
+from tncc.runtime.config import DELAY_SLOTS, ChipConfig
 
 Array = npt.NDArray[Any]
 
@@ -110,3 +111,65 @@ class Engine(ABC):
         Raises:
             InputError: a shape, dtype or range does not fit the chip.
         """
+
+
+def check_run_arguments(
+    config: ChipConfig,
+    tick: int,
+    ticks: int,
+    pins: Array | None = None,
+    events: Events | None = None,
+    record: Array | None = None,
+    probes: Array | None = None,
+) -> None:
+    """Raises InputError where an argument of `Engine.run` does not fit the chip; every engine calls it first."""
+    if ticks < 0:
+        raise InputError(f"{ticks} ticks to run; the least is 0")
+    if pins is not None:
+        if pins.dtype != np.uint8 or pins.shape != (ticks, config.input_pins):
+            expected = f"uint8[{ticks}, {config.input_pins}]"
+            raise InputError(f"input pins are {pins.dtype}{list(pins.shape)}; expected {expected} (ticks, input pins)")
+        if pins.size and int(pins.max()) > 1:
+            row, pin = np.argwhere(pins > 1)[0]
+            raise InputError(f"tick {tick + row}, input pin {pin}: value {pins[row, pin]}; a spike is 0 or 1")
+    if events is not None:
+        _check_events(config, tick, ticks, events)
+    if record is not None and (record.dtype != np.bool_ or record.shape != config.neuron_type.shape):
+        raise InputError(
+            f"record is {record.dtype}{list(record.shape)}; "
+            f"expected bool{list(config.neuron_type.shape)} (cores, neurons)"
+        )
+    if probes is not None:
+        if probes.ndim != 2 or probes.shape[1] != 2 or not np.issubdtype(probes.dtype, np.integer):
+            raise InputError(f"probes are {probes.dtype}{list(probes.shape)}; expected int32[n, 2] of (core, neuron)")
+        bad = (probes < 0) | (probes >= np.array(config.neuron_type.shape))
+        if bad.any():
+            core, neuron = probes[np.argwhere(bad)[0][0]]
+            raise InputError(
+                f"probe of core {core}, neuron {neuron}; "
+                f"the chip has {config.n_cores} cores of {config.neurons} neurons"
+            )
+
+
+def _check_events(config: ChipConfig, tick: int, ticks: int, events: Events) -> None:
+    shape = np.shape(events.tick)
+    limits = (
+        ("tick", events.tick, tick, tick + ticks),
+        ("core", events.core, 0, config.n_cores),
+        ("axon", events.axon, 0, config.axons),
+        ("delay", events.delay, 1, DELAY_SLOTS),
+    )
+    for name, array, _, _ in limits:
+        if array.ndim != 1 or array.shape != shape or not np.issubdtype(array.dtype, np.integer):
+            raise InputError(
+                f"input spikes: {name} is {array.dtype}{list(array.shape)}; expected integers{list(shape)}"
+            )
+    for name, array, low, end in limits:
+        bad = np.flatnonzero((array < low) | (array >= end))
+        if bad.size:
+            i = bad[0]
+            allowed = f"{low}..{end - 1}" if end > low else "none"
+            raise InputError(
+                f"input spike {i} (tick {events.tick[i]}, core {events.core[i]}, axon {events.axon[i]}, "
+                f"delay {events.delay[i]}): {name} is out of range; allowed: {allowed}"
+            )
