@@ -1,0 +1,172 @@
+"""Which numbers a tensor may hold: a finite-value-set analysis, from which domains follow.
+
+A comparison yields {0, 1}, `where(c, 1, -1)` yields {-1, 1}, and so on through every elementwise op, wiring and
+pooling; sets that grow past a limit become "integers" or "reals".
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tncc.errors import CompileError
+from tncc.ir import ops
+from tncc.ir.ops import Op
+from tncc.ir.types import Domain
+
+Array = npt.NDArray[Any]
+
+MAX_SET = 16  # a larger value set is forgotten
+COMPARISONS = ("ge", "gt", "le", "lt", "eq")
+LOGIC = ("and", "or", "xor")
+ARITHMETIC = ("add", "sub", "mul", "div", "min", "max")
+UNARY = ("neg", "abs", "sign", "round", "floor", "ceil", "relu", "sigmoid", "tanh", "not")
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """The numbers a tensor may hold: a finite set where one is known, else whether all are integers."""
+
+    finite: frozenset[float] | None
+    integer: bool = False
+
+    @staticmethod
+    def of(numbers: Array) -> Values:
+        """The set of all elements; forgotten where it is large or holds an infinity or a NaN."""
+        unique = np.unique(np.asarray(numbers, dtype=np.float64))
+        if not np.all(np.isfinite(unique)):
+            return REAL
+        integer = bool(np.all(unique == np.rint(unique)))
+        return Values(frozenset(unique.tolist()), integer) if unique.size <= MAX_SET else Values(None, integer)
+
+    @staticmethod
+    def of_domain(domain: Domain) -> Values:
+        """All numbers of a domain."""
+        return _DOMAIN_VALUES[domain]
+
+    @property
+    def domain(self) -> Domain:
+        """The narrowest domain that holds them all; {1} counts as spikes."""
+        if self.finite is not None and self.finite <= {0.0, 1.0}:
+            return Domain.SPIKES
+        if self.finite is not None and self.finite <= {-1.0, 1.0}:
+            return Domain.SIGNS
+        return Domain.INT if self.integer else Domain.REAL
+
+    def within(self, domain: Domain) -> bool:
+        """Whether every one of them lies in `domain`."""
+        allowed = _DOMAIN_VALUES[domain]
+        if allowed.finite is not None:
+            return self.finite is not None and self.finite <= allowed.finite
+        return self.integer or not allowed.integer
+
+    def __or__(self, other: Values) -> Values:
+        if self.finite is None or other.finite is None:
+            return Values(None, self.integer and other.integer)
+        return Values.of(np.array(sorted(self.finite | other.finite)))
+
+
+REAL = Values(None)
+INT = Values(None, integer=True)
+ZERO_ONE = Values(frozenset({0.0, 1.0}), integer=True)
+_DOMAIN_VALUES = {
+    Domain.REAL: REAL,
+    Domain.INT: INT,
+    Domain.SPIKES: ZERO_ONE,
+    Domain.SIGNS: Values(frozenset({-1.0, 1.0}), integer=True),
+}
+
+
+_UNARY_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
+    "neg": np.negative,
+    "abs": np.abs,
+    "sign": np.sign,
+    "round": np.rint,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "relu": lambda x: np.maximum(x, np.float32(0)),
+}
+_BINARY_FUNCTIONS: dict[str, Callable[[Array, Array], Array]] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "min": np.minimum,
+    "max": np.maximum,
+}
+
+
+def infer_values(
+    op_class: type[Op], operands: Sequence[Values], attributes: Mapping[str, Any], *, location: object = ""
+) -> Values:
+    """The numbers an op's result may hold, given those of its operands; all arithmetic in float32.
+
+    Raises:
+        CompileError: an operand that must be spikes may hold something else.
+    """
+    kind = attributes.get("kind", "")
+    if op_class is ops.Constant:
+        return Values.of(attributes["value"])
+    needs_spikes = (
+        operands[:1]
+        if op_class in (ops.SpikingConv2d, ops.Where)
+        else operands
+        if kind == "not" or kind in LOGIC
+        else ()
+    )
+    for operand in needs_spikes:
+        if not operand.within(Domain.SPIKES):
+            what = kind or op_class.mnemonic()
+            raise CompileError(f"{what} takes spikes, its operand is {operand.domain}", location)
+    if op_class is ops.SpikingConv2d or kind in COMPARISONS or kind in LOGIC or kind == "not":
+        return ZERO_ONE
+    if op_class is ops.Unary:
+        return _unary_values(kind, operands[0])
+    if op_class is ops.Binary:
+        return _binary_values(kind, *operands)
+    if op_class is ops.Clip:
+        return _clip_values(operands[0], attributes["low"], attributes["high"])
+    if op_class is ops.Where:
+        return operands[1] | operands[2]
+    if op_class is ops.MaxPool2d or op_class in ops.WIRING:
+        found = operands[0]
+        for operand in operands[1:]:
+            found = found | operand
+        return found
+    if op_class in (ops.Conv2d, ops.Linear, ops.TrinaryConv2d):
+        integer = operands[0].integer and Values.of(attributes["weight"]).integer
+        return INT if integer and ("scale" not in attributes or Values.of(attributes["scale"]).integer) else REAL
+    return REAL
+
+
+def _unary_values(kind: str, operand: Values) -> Values:
+    function = _UNARY_FUNCTIONS.get(kind)
+    if function is None:
+        return REAL
+    if operand.finite is not None:
+        return Values.of(function(np.array(sorted(operand.finite), np.float32)))
+    if kind == "sign":
+        return Values(frozenset({-1.0, 0.0, 1.0}), integer=True)
+    # rounding an infinity leaves an infinity, so reals stay reals
+    return INT if operand.integer else REAL
+
+
+def _binary_values(kind: str, a: Values, b: Values) -> Values:
+    if a.finite is None or b.finite is None:
+        return INT if kind != "div" and a.integer and b.integer else REAL
+    pairs = np.array(list(itertools.product(sorted(a.finite), sorted(b.finite))), np.float32).reshape(-1, 2)
+    with np.errstate(all="ignore"):
+        return Values.of(_BINARY_FUNCTIONS[kind](pairs[:, 0], pairs[:, 1]))
+
+
+def _clip_values(operand: Values, low: float, high: float) -> Values:
+    if operand.finite is not None:
+        return Values.of(np.clip(np.array(sorted(operand.finite), np.float32), low, high))
+    bounds_integer = all(math.isinf(bound) or bound == round(bound) for bound in (low, high))
+    return INT if operand.integer and bounds_integer else REAL
