@@ -6,7 +6,7 @@ The .tnbin file has the same arrays under the same names (docs/config-format.md)
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -59,9 +59,12 @@ class Layer:
     note: dict[str, Any] = field(default_factory=dict)  # tile, copies, ...: shown by inspect --layers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Netlist:
-    """A network of cores. All arrays are C-contiguous; see each line for dtype and shape."""
+    """A network of cores; equal to another when every array and every field is.
+
+    All arrays are C-contiguous; see each line for dtype and shape.
+    """
 
     chip: Chip
     crossbars: Array  # uint8 [U, A, ceil(M / 8)]: bit j % 8 (least significant first) of byte j // 8 is W[axon, j]
@@ -84,6 +87,25 @@ class Netlist:
     input_delay: Array  # uint8 [K]: a spike with source tick t is due at t + delay
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()
+
+    def arrays(self) -> dict[str, Array]:
+        """All arrays by name, neuron type fields as `neuron_types.weights` and so on."""
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        found = {name: value for name, value in own.items() if isinstance(value, np.ndarray)}
+        return found | {f"neuron_types.{name}": value for name, value in self.neuron_types.items()}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Netlist):
+            return NotImplemented
+        mine, theirs = self.arrays(), other.arrays()
+        return (
+            (self.chip, self.layers, self.inputs, self.outputs)
+            == (other.chip, other.layers, other.inputs, other.outputs)
+            and mine.keys() == theirs.keys()
+            and all(a.dtype == theirs[name].dtype and np.array_equal(a, theirs[name]) for name, a in mine.items())
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays are compared, not hashed
 
     @property
     def n_cores(self) -> int:

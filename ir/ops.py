@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -40,11 +40,17 @@ class Op:
     arity: ClassVar[int | None] = 1  # None: any number of operands
 
     def __post_init__(self) -> None:
+        hints = attribute_types(type(self))
         for name, value in self.attributes():
-            if isinstance(value, np.ndarray) and value.flags.writeable:
-                frozen = value.copy()
-                frozen.flags.writeable = False
-                object.__setattr__(self, name, frozen)
+            if isinstance(value, np.ndarray):
+                if value.flags.writeable or not value.flags.c_contiguous or not value.dtype.isnative:
+                    frozen = np.array(value, dtype=value.dtype.newbyteorder("="), order="C")
+                    frozen.flags.writeable = False
+                    object.__setattr__(self, name, frozen)
+            elif hints[name] in (int, float, bool, str):
+                object.__setattr__(self, name, hints[name](value))
+            elif isinstance(value, tuple | list):
+                object.__setattr__(self, name, tuple(int(number) for number in value))
 
     @classmethod
     def mnemonic(cls) -> str:
@@ -73,10 +79,22 @@ class Op:
         return hash((type(self), self.inputs, self.output, self.type))
 
 
+_attribute_types: dict[type[Op], dict[str, Any]] = {}
+
+
+def attribute_types(op_class: type[Op]) -> dict[str, Any]:
+    """Declared type of each of an op's own fields: int, float, str, bool, a tuple of ints, or a NumPy array."""
+    if op_class not in _attribute_types:
+        hints = get_type_hints(op_class)
+        own = {f.name for f in fields(Op)}
+        _attribute_types[op_class] = {f.name: hints[f.name] for f in fields(op_class) if f.name not in own}
+    return _attribute_types[op_class]
+
+
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-    return type(a) is type(b) and bool(a == b)
+    return type(a) is type(b) and bool(a == b or (a != a and b != b))  # a NaN is the same as a NaN
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
