@@ -140,7 +140,7 @@ def placed(netlist: Netlist, chip: Chip) -> Iterator[str]:
     """Every core sits on one coordinate of the mesh, alone, and not on a defective one."""
     x, y = netlist.core_x, netlist.core_y
     for core in np.flatnonzero((x < 0) | (x >= chip.width) | (y < 0) | (y >= chip.height)):
-        yield f"{core_name(netlist, int(core))} is at ({x[core]}, {y[core]}), not on the {chip.width} x {chip.height} mesh"
+        yield f"{core_name(netlist, core)} is at ({x[core]}, {y[core]}), not on the {chip.width} x {chip.height} mesh"
     order = np.lexsort((x, y))
     same = (np.diff(x[order]) == 0) & (np.diff(y[order]) == 0) & (x[order][1:] >= 0)
     for i in np.flatnonzero(same):
@@ -151,7 +151,7 @@ def placed(netlist: Netlist, chip: Chip) -> Iterator[str]:
         defective[list(defect_y), list(defect_x)] = True
         inside = (x >= 0) & (x < chip.width) & (y >= 0) & (y < chip.height)
         for core in np.flatnonzero(inside & defective[np.where(inside, y, 0), np.where(inside, x, 0)]):
-            yield f"{core_name(netlist, int(core))} is at ({x[core]}, {y[core]}), which is defective"
+            yield f"{core_name(netlist, core)} is at ({x[core]}, {y[core]}), which is defective"
 
 
 @invariant(Netlist)
@@ -166,12 +166,12 @@ def routes_in_range(netlist: Netlist, chip: Chip) -> Iterator[str]:
         hops = place[target] - place[core]
         for i in np.flatnonzero((hops > chip.max_hop) | (hops < -chip.max_hop - 1)):
             yield (
-                f"{core_name(netlist, int(core[i]), int(neuron[i]))} sends {hops[i]} hops along {axis} to core {target[i]}; "
+                f"{core_name(netlist, core[i], neuron[i])} sends {hops[i]} hops along {axis} to core {target[i]}; "
                 f"a packet goes {-chip.max_hop - 1}..{chip.max_hop}"
             )
     delay = netlist.target_delay[core, neuron]
     for i in np.flatnonzero((delay < 1) | (delay > chip.max_delay_ticks)):
-        yield f"{core_name(netlist, int(core[i]), int(neuron[i]))} has a delay of {delay[i]}; 1..{chip.max_delay_ticks} is legal"
+        yield f"{core_name(netlist, core[i], neuron[i])} has a delay of {delay[i]}; 1..{chip.max_delay_ticks} is legal"
 
 
 @invariant(Netlist)
@@ -182,7 +182,7 @@ def axons_driven_once(netlist: Netlist, chip: Chip) -> Iterator[str]:
     axons = np.concatenate([netlist.target_axon[routed], netlist.input_axon])
     drivers = np.bincount(cores.astype(np.int64) * chip.axons + axons, minlength=1)
     for slot in np.flatnonzero(drivers > 1):
-        place = core_name(netlist, int(slot) // chip.axons)
+        place = core_name(netlist, slot // chip.axons)
         yield f"{place}: axon {slot % chip.axons} is driven {drivers[slot]} times"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
@@ -45,10 +45,10 @@ def draws(netlist: Netlist) -> Array:
     return found
 
 
-def core_name(netlist: Netlist, core: int, neuron: int | None = None) -> str:
+def core_name(netlist: Netlist, core: SupportsIndex, neuron: SupportsIndex | None = None) -> str:
     """`core 3, neuron 5 (Conv_0)`: a place for an error, with the layer's source location where it is known."""
     place = f"core {core}" if neuron is None else f"core {core}, neuron {neuron}"
-    layer = int(netlist.layer[core]) if core < netlist.layer.size else -1
+    layer = int(netlist.layer[core])
     return f"{place} ({netlist.layers[layer].location})" if 0 <= layer < len(netlist.layers) else place
 
 
