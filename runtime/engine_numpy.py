@@ -81,7 +81,8 @@ class NumpyEngine(Engine):
                 self._deliver_pins(pins[i])
             if events is not None:
                 now = by_tick[bounds[i] : bounds[i + 1]]
-                self._due[(self.tick + events.delay[now]) % DELAY_SLOTS, events.core[now], events.axon[now]] = True
+                slot = (self.tick + events.delay[now].astype(np.int64)) % DELAY_SLOTS
+                self._due[slot, events.core[now], events.axon[now]] = True
             fired = self._evaluate()
             outputs[i, config.target_axon[fired & self._output]] = 1
             if record is not None:
