@@ -6,8 +6,6 @@ In: TEXT (.sfti), RAWI3, CONNPIN. Out: RAWO6 (.sfro), CONNPIN (.sfcp), text (.sf
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from tncc.errors import FormatError, InputError
 from tncc.runtime import connpin
 from tncc.runtime.config import DELAY_SLOTS, DISABLED, OUTPUT, ChipConfig
 from tncc.runtime.engine import Engine, Events, Spikes
+from tncc.runtime.files import replacing
 from tncc.runtime.runlength import expand
 
 Array = npt.NDArray[Any]
@@ -230,7 +229,7 @@ def write_spikes(path: str | Path, spikes: Spikes, config: ChipConfig, ticks: in
     """Writes recorded spikes. format: "RAWO6", "CONNPIN" (output pins only) or "TEXT"; by default by the suffix.
 
     ticks: how many were run; CONNPIN has one record for each. Raises InputError for what the format cannot hold and
-    OSError where the file cannot be written.
+    where the file cannot be written.
     """
     path = Path(path)
     encoding = format or FORMATS.get(path.suffix.lower())
@@ -250,7 +249,8 @@ def write_spikes(path: str | Path, spikes: Spikes, config: ChipConfig, ticks: in
     else:
         known = ", ".join(f"{suffix} ({name})" for suffix, name in FORMATS.items())
         raise InputError(f"cannot tell the spike format from the name {path.name}", path, f"known suffixes: {known}")
-    _replace(path, data)
+    with replacing(path) as file:
+        file.write(data)
 
 
 def _records(spikes: Spikes, config: ChipConfig) -> list[Array]:
@@ -286,14 +286,3 @@ def _output_pins(spikes: Spikes, config: ChipConfig) -> Array:
 def _head(encoding: str, entries: dict[str, Any]) -> bytes:
     first = json.dumps({"class": "SpikeWriter", "encoding": encoding, "writer": "tncc"}, separators=(",", ":"))
     return f"{first}\n{json.dumps(entries)}\n".encode()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

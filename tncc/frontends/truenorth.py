@@ -22,12 +22,13 @@ Array = npt.NDArray[Any]
 
 FIRST_OUTPUT = -32  # destCore of output pins 0..255; -33 of pins 256..511, and so on
 PINS_A_CONNECTOR_CORE = 256
+MAX_OUTPUT_PINS = 1 << 24
 CHIP_SIDE = 64  # cores along x and y of one chip
 
-_TYPE_NAME = re.compile(r"N([0-9A-Fa-f]{1,8})")
+TYPE_NAME = re.compile(r"N([0-9A-Fa-f]{1,8})")
 _NEURON_LISTS = ("dendrites", "types", "destCores", "destAxons", "destDelays")
 _NEURON_ENTRY = ("dendrite", "type", "destCore", "destAxon", "delay")
-_REVERSED_BITS = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
+REVERSED_BITS = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
 
 
 def load(path: str | Path) -> tuple[ChipConfig, dict[str, Any]]:
@@ -114,7 +115,7 @@ class _Model:
             if len(bits) != row_bytes:
                 raise FormatError(f"axon {axon}: synapses are not {row_bytes} bytes in hexadecimal", at)
             synapses += bits
-        packed = _REVERSED_BITS[np.frombuffer(bytes(synapses), np.uint8)].tobytes()
+        packed = REVERSED_BITS[np.frombuffer(bytes(synapses), np.uint8)].tobytes()
         return (
             self.crossbars.setdefault(packed, len(self.crossbars)),
             self.axon_types.setdefault(bytes(types), len(self.axon_types)),
@@ -123,7 +124,7 @@ class _Model:
     def add_neuron_type(self, value: Any) -> None:
         entry = _object(value, f"{self.path}: neuron type {len(self.type_names)}")
         name = _text(entry.get("name"), "name", f"{self.path}: neuron type {len(self.type_names)}")
-        match = _TYPE_NAME.fullmatch(name)
+        match = TYPE_NAME.fullmatch(name)
         if not match:
             raise FormatError(f"neuron type {name!r}: a name is N and a hexadecimal number", self.path)
         number = int(match[1], 16)
@@ -173,10 +174,10 @@ class _Model:
         _all(~routed | ((axon >= 0) & (axon < self.size)), axon, dendrite, f"destAxon; expected 0..{self.size - 1}", at)
         _all(~output | ((axon >= 0) & (axon < PINS_A_CONNECTOR_CORE)), axon, dendrite, "destAxon; expected 0..255", at)
         _all(~routed | ((delay >= 1) & (delay <= 15)), delay, dendrite, "destDelay; expected 1..15", at)
-        _all(target >= -(1 << 16), target, dendrite, f"destCore; expected {-(1 << 16)} or more", at)
+        pin = (FIRST_OUTPUT - target) * PINS_A_CONNECTOR_CORE + axon
+        _all(pin < MAX_OUTPUT_PINS, target, dendrite, "destCore; outputs end at pin 2^24 - 1", at)
         rows = np.array([self.type_rows.get(n, -1 if n == 0 else -2) for n in number.tolist()], np.int32)
         _all(rows >= -1, number, dendrite, "type; no neuron type has that number", at)
-        pin = (FIRST_OUTPUT - target) * PINS_A_CONNECTOR_CORE + axon
         columns = (
             (-1, np.int32, rows),
             (UNCONNECTED, np.int32, np.where(output, OUTPUT, np.where(target == -2, DISABLED, target))),
@@ -242,12 +243,10 @@ class _Model:
         metadata = [row["metadata"] for row in rows]
         layers, layer = _layers(metadata)
         none = np.zeros(0, np.int32)
-        chips = -(-n // (CHIP_SIDE * CHIP_SIDE)) or 1
-        side = int(np.ceil(np.sqrt(chips)))
         config = ChipConfig(
             axons=size,
             neurons=size,
-            mesh=(CHIP_SIDE, CHIP_SIDE, side, -(-chips // side)),
+            mesh=smallest_mesh(n),
             crossbars=np.frombuffer(b"".join(self.crossbars), np.uint8).reshape(-1, size, -(-size // 8)),
             crossbar_index=_stacked(rows, "crossbar_index", np.int32),
             axon_types=np.frombuffer(b"".join(self.axon_types), np.uint8).reshape(-1, size),
@@ -287,6 +286,13 @@ class _Model:
             "source": {"name": self.path.name, "format": "truenorth"},
             "truenorth": truenorth,
         }
+
+
+def smallest_mesh(cores: int) -> tuple[int, int, int, int]:
+    """The array of 64 x 64 chips, as square as can be, that holds `cores` cores; in ChipConfig.mesh's form."""
+    chips = max(1, -(-cores // (CHIP_SIDE * CHIP_SIDE)))
+    side = int(np.ceil(np.sqrt(chips)))
+    return CHIP_SIDE, CHIP_SIDE, side, -(-chips // side)
 
 
 def neuron_parameters(entry: dict[str, Any], at: str) -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""Writing a file so that under its name there is either all of it or what was there before."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from tncc.errors import InputError
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Opens a temporary file beside `path` and, where the block ends without an error, renames it to `path`.
+
+    Raises InputError where the folder does not exist or cannot be written.
+    """
+    target = Path(path)
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(target)
+    except OSError as error:
+        raise InputError(f"cannot write the file: {error.strerror or error}", target) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
