@@ -1,0 +1,178 @@
+"""From a trained model to ONNX whose every spike is the same in PyTorch, in ONNX Runtime and on the chip.
+
+Both halves of a decision (sum >= threshold) are rounding-free: trinary layers sum integers, and each threshold is
+moved to the middle of the gap between the two sums it separates, which changes no decision.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tncc.errors import InputError
+from tncc.train.layers import BatchNorm, SpikingActivation, Transduction, TrinaryConv2d, TrinaryLinear
+
+INPUT_GRID = 256.0  # inputs that are multiples of 1 / 256 make the transduction's sums exact
+
+
+class _Spikes(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return (x >= 0).to(torch.float32)
+
+
+def export(
+    model: nn.Module,
+    path: str | Path,
+    input_shape: tuple[int, ...],
+    *,
+    exporter: str = "dynamo",
+    keep_batch_norm: bool = False,
+    opset: int = 18,
+) -> None:
+    """Writes `model` as ONNX with one input "input" [batch, *input_shape] and one output "output".
+
+    Args:
+        model: a module; every BatchNorm of tncc.train follows its Transduction, TrinaryConv2d or TrinaryLinear in the
+            same nn.Sequential.
+        path: the file; it is replaced in one step.
+        input_shape: of one frame, without the batch dimension.
+        exporter: "dynamo" or "legacy": which of PyTorch's two.
+        keep_batch_norm: write BatchNormalization nodes (legacy exporter only) instead of folding into biases.
+        opset: ONNX operator set.
+
+    Raises:
+        InputError: an unknown exporter, or a layer that stands where it cannot be frozen.
+    """
+    if exporter not in ("dynamo", "legacy"):
+        raise InputError(f"unknown exporter {exporter!r}", hint="dynamo or legacy")
+    if keep_batch_norm and exporter != "legacy":
+        raise InputError("the dynamo exporter always folds batch normalisation", hint="exporter='legacy' keeps it")
+    frozen = freeze(model, keep_batch_norm=keep_batch_norm)
+    path = Path(path)
+    temporary = path.with_name(path.name + ".tmp")
+    example = torch.zeros(2, *input_shape)
+    common = {"input_names": ["input"], "output_names": ["output"], "opset_version": opset}
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the legacy exporter announces its own end at every call
+            if exporter == "dynamo":
+                batch = {0: torch.export.Dim("batch", min=1)}
+                torch.onnx.export(
+                    frozen,
+                    (example,),
+                    str(temporary),
+                    dynamo=True,
+                    external_data=False,
+                    verbose=False,
+                    dynamic_shapes=(batch,),
+                    **common,
+                )
+            else:
+                torch.onnx.export(
+                    frozen,
+                    (example,),
+                    str(temporary),
+                    dynamo=False,
+                    training=torch.onnx.TrainingMode.PRESERVE if keep_batch_norm else torch.onnx.TrainingMode.EVAL,
+                    dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
+                    **common,
+                )
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def freeze(model: nn.Module, *, keep_batch_norm: bool = False) -> nn.Module:
+    """A copy of `model` in plain torch.nn layers with constant weights that makes the same decisions in eval mode."""
+    frozen = copy.deepcopy(model).cpu().float().eval()
+    for parameter in frozen.parameters():
+        parameter.requires_grad_(False)
+    if isinstance(frozen, (Transduction, TrinaryConv2d, TrinaryLinear, BatchNorm)):
+        raise InputError("a single layer cannot be exported", hint="wrap it in nn.Sequential")
+    for sequence in [m for m in frozen.modules() if isinstance(m, nn.Sequential)]:
+        _freeze_sequence(sequence, keep_batch_norm)
+    for parent in list(frozen.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, (Transduction, TrinaryConv2d, TrinaryLinear)):
+                setattr(parent, name, _plain(child))
+            elif isinstance(child, BatchNorm):
+                setattr(parent, name, _plain_batch_norm(child, two_d=True))
+            elif isinstance(child, SpikingActivation):
+                setattr(parent, name, _Spikes())
+    return frozen
+
+
+def _freeze_sequence(sequence: nn.Sequential, keep_batch_norm: bool) -> None:
+    """Layer, BatchNorm, SpikingActivation in a row become a plain layer whose bias puts every threshold mid-gap."""
+    names = list(sequence._modules)
+    for first, second, third in zip(names, names[1:], names[2:], strict=False):
+        layer, norm, spike = sequence._modules[first], sequence._modules[second], sequence._modules[third]
+        if not (
+            isinstance(layer, (Transduction, TrinaryConv2d, TrinaryLinear))
+            and isinstance(norm, BatchNorm)
+            and isinstance(spike, SpikingActivation)
+        ):
+            continue
+        step = 1.0 / (Transduction.GRID * INPUT_GRID) if isinstance(layer, Transduction) else 1.0
+        plain = _plain(layer)
+        threshold = _threshold(layer, norm, step) - step / 2
+        if keep_batch_norm and not isinstance(layer, Transduction):
+            kept = _plain_batch_norm(norm, two_d=not isinstance(layer, TrinaryLinear))
+            kept.running_mean.copy_(threshold.float())
+            kept.bias.zero_()
+            sequence._modules[second] = kept
+        else:
+            plain.bias = nn.Parameter(-threshold.float(), requires_grad=False)
+            sequence._modules[second] = nn.Identity()
+        sequence._modules[first] = plain
+
+
+def _threshold(layer: nn.Module, norm: BatchNorm, step: float) -> Tensor:
+    """float64 [channels]: the least multiple of `step` at which `norm` in eval mode is >= 0 in its own float32.
+
+    Clamped to one step beyond what the layer can reach, which keeps the bias small and changes no decision.
+    """
+    weight = layer.weight().double().flatten(1)
+    if isinstance(layer, Transduction):
+        reach_low = reach_high = torch.full_like(weight[:, 0], 127.0 / step)
+    else:
+        reach_low, reach_high = (-weight).clamp(min=0).sum(1), weight.clamp(min=0).sum(1)
+    low = (-reach_low).double()
+    high = (reach_high + 1).double()
+    guess = norm.running_mean.double() - norm.bias.double() * _deviation(norm)
+    found = torch.ceil(guess / step).clamp(low, high)
+    candidates = torch.arange(-2, 3, dtype=torch.float64)[:, None] + found  # float32 may round a sum across zero
+    fires = norm((candidates * step).float()) >= 0
+    first = torch.where(fires.any(0), candidates.gather(0, fires.double().argmax(0)[None])[0], found + 3)
+    return first.clamp(low, high) * step
+
+
+def _deviation(norm: BatchNorm) -> Tensor:
+    return torch.sqrt(norm.running_var.double() + norm.eps)
+
+
+def _plain(layer: nn.Module) -> nn.Module:
+    weight = layer.weight()
+    if isinstance(layer, TrinaryLinear):
+        linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+        linear.weight = nn.Parameter(weight, requires_grad=False)
+        return linear.eval()
+    groups = layer.groups if isinstance(layer, TrinaryConv2d) else 1
+    out, ins, kernel, _ = weight.shape
+    conv = nn.Conv2d(ins * groups, out, kernel, layer.stride, layer.padding, groups=groups, bias=False)
+    conv.weight = nn.Parameter(weight, requires_grad=False)
+    return conv.eval()
+
+
+def _plain_batch_norm(norm: BatchNorm, *, two_d: bool) -> nn.Module:
+    kind = nn.BatchNorm2d if two_d else nn.BatchNorm1d
+    plain = kind(norm.bias.numel(), eps=norm.eps).eval()
+    plain.running_mean.copy_(norm.running_mean)
+    plain.running_var.copy_(norm.running_var)
+    plain.weight.requires_grad_(False)
+    plain.bias.requires_grad_(False).copy_(norm.bias)
+    return plain
