@@ -2,7 +2,7 @@
 
     python examples/digits.py [--epochs 160] [--output examples/digits.onnx]
 
-Needs the extras train and examples. Under three minutes on one CPU core.
+Needs the extras train and examples. About three minutes on one CPU core.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def build() -> nn.Sequential:
     for inputs, outputs, kernel, stride, padding, groups in (
         (16, 64, 3, 1, 1, 2),
         (64, 128, 3, 2, 1, 8),
-        (128, 240, 4, 1, 0, 16),
+        (128, 160, 4, 1, 0, 16),
     ):
         if len(layers) > 3:
             layers.append(GroupShuffle(inputs, seed=inputs))
@@ -43,7 +43,7 @@ def build() -> nn.Sequential:
             BatchNorm(outputs),
             SpikingActivation(),
         ]
-    return nn.Sequential(*layers, ClassVote(240, 10, gain=10.0))
+    return nn.Sequential(*layers, ClassVote(160, 10, gain=10.0))
 
 
 def jitter(x: torch.Tensor) -> torch.Tensor:

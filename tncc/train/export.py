@@ -10,6 +10,7 @@ import copy
 import warnings
 from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -81,9 +82,21 @@ def export(
                     dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
                     **common,
                 )
+        _strip(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _strip(path: Path) -> None:
+    """Removes the stack traces (with the paths of this machine) that both exporters leave in every node."""
+    model = onnx.load(path)
+    for item in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        item.ClearField("doc_string")
+        item.ClearField("metadata_props")
+    model.ClearField("metadata_props")
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
 
 
 def freeze(model: nn.Module, *, keep_batch_norm: bool = False) -> nn.Module:

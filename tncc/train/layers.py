@@ -243,7 +243,7 @@ class ClassVote(nn.Module):
         """[N, features] or [N, features, H, W] spikes -> [N, classes]."""
         positions = 1
         if x.dim() == 4:
-            positions = x.shape[2] * x.shape[3]
+            positions = int(x.shape[2]) * int(x.shape[3])  # constants when exported
             x = x.sum((2, 3))
         return (x @ self.matrix) * (self.scale / positions)
 

@@ -1,0 +1,341 @@
+"""The training loop for those who do not want to write one: checkpoints, resume, logs, seeds."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tncc.errors import FormatError, InputError
+from tncc.train.augment import parse
+from tncc.train.sparsity import SparsityPenalty
+
+Pair = tuple[Any, Any]  # (inputs, labels): NumPy arrays or tensors; uint8 inputs stand for x / 256
+
+
+@dataclass
+class Epoch:
+    """One row of the log; accuracies in 0..1, NaN where there is no such set."""
+
+    epoch: int
+    seconds: float
+    learning_rate: float
+    loss: float
+    train_accuracy: float
+    validation_accuracy: float
+    test_accuracy: float
+
+
+@dataclass
+class History:
+    """What `fit` did: a row an epoch, and which epoch's weights the model now has (counted from 1)."""
+
+    epochs: list[Epoch] = field(default_factory=list)
+    best_epoch: int = 0
+    kept_epoch: int = 0
+
+    @property
+    def test_accuracy(self) -> float:
+        """Of the weights that were kept."""
+        return self.epochs[self.kept_epoch - 1].test_accuracy if self.epochs else math.nan
+
+
+def fit(
+    model: nn.Module,
+    train: Pair,
+    test: Pair | None = None,
+    *,
+    validation: Pair | None = None,
+    epochs: int = 20,
+    batch_size: int = 128,
+    learning_rate: float = 0.01,
+    optimizer: str = "adam",
+    momentum: float = 0.9,
+    schedule: str = "onecycle",
+    augment: str = "",
+    label_smoothing: float = 0.0,
+    sparsity: float = 0.0,
+    sparsity_target: float = 0.0,
+    sparsity_leak: float = 0.0,
+    keep: str = "last",
+    seed: int = 0,
+    device: str = "auto",
+    amp: bool | None = None,
+    folder: str | Path | None = None,
+    resume: bool = True,
+    tensorboard: bool = False,
+    eval_every: int = 1,
+    progress: bool = True,
+) -> History:
+    """Trains `model` in place by cross-entropy. The same seed on the same machine gives the same weights.
+
+    Args:
+        model: a network whose output is [N, classes].
+        train, test, validation: (inputs [N, ...], integer labels [N]); uint8 inputs are divided by 256.
+        optimizer: "adam" or "sgd" (with momentum).
+        schedule: of the learning rate: "onecycle", "cosine", "step" (a tenth after 1/2 and 3/4) or "constant".
+        augment: as tncc.train.augment.parse takes it: "flip, shift4".
+        sparsity, sparsity_target, sparsity_leak: see SparsityPenalty.
+        keep: "last", or "best": end with the weights of the best validation accuracy. It needs `validation`: a
+            figure that was picked on the test set would not be one.
+        amp: mixed precision; default: on a GPU only. Sums of spikes stay exact in it.
+        folder: gets checkpoint.pt (every epoch), best.pt and log.csv.
+        resume: continue from folder's checkpoint where there is one; the result equals an uninterrupted run's.
+        tensorboard: also write events to folder (needs the tensorboard package).
+        eval_every: evaluate every so many epochs, and after the last.
+        progress: a progress bar on stderr, where that is a terminal.
+
+    Raises:
+        InputError: options or data that do not fit. FormatError: a checkpoint of another model or not a checkpoint.
+    """
+    where = _device(device)
+    if keep not in ("last", "best"):
+        raise InputError(f"keep={keep!r} is not known", hint="last or best")
+    if keep == "best" and validation is None:
+        raise InputError("keep='best' needs a validation set", hint="pass validation=(x, y), held out of train")
+    if epochs < 1 or batch_size < 2:
+        raise InputError("epochs must be at least 1 and batch_size at least 2")
+    sets = {name: _pair(name, pair) for name, pair in (("train", train), ("validation", validation), ("test", test))}
+    x, y = sets["train"]
+    if x is None:
+        raise InputError("there is no training set")
+    augmentations = parse(augment)
+    model.to(where)
+    steps = max(1, len(x) // batch_size)  # the incomplete last batch is left out: its statistics would be noisy
+    batch_size = min(batch_size, len(x))
+    tuner = _optimizer(model, optimizer, learning_rate, momentum)
+    scheduler = _schedule(tuner, schedule, learning_rate, epochs * steps)
+    mixed = where.type == "cuda" if amp is None else amp
+    penalty = SparsityPenalty(model, sparsity, sparsity_target, sparsity_leak) if sparsity else None
+    history = History()
+    files = _Files(Path(folder), tensorboard) if folder is not None else None
+    if files and resume:
+        files.load(model, tuner, scheduler, history, where)
+    with _progress(progress, epochs, steps) as report:
+        for epoch in range(len(history.epochs) + 1, epochs + 1):
+            started = time.monotonic()
+            torch.manual_seed(seed * 1_000_003 + epoch)  # dropout; a resumed epoch draws as an uninterrupted one
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+            order = torch.randperm(len(x), generator=generator)
+            model.train()
+            total_loss, right = torch.zeros((), device=where), torch.zeros((), device=where)
+            for step in range(steps):
+                index = order[step * batch_size : (step + 1) * batch_size]
+                inputs, labels = _inputs(x[index], where), y[index].to(where)
+                for augmentation in augmentations:
+                    inputs = augmentation(inputs, generator)
+                with torch.autocast(where.type, torch.bfloat16, enabled=mixed), penalty or contextlib.nullcontext():
+                    scores = model(inputs)
+                loss = nn.functional.cross_entropy(scores.float(), labels, label_smoothing=label_smoothing)
+                if penalty:
+                    loss = loss + penalty.value()
+                tuner.zero_grad(set_to_none=True)
+                loss.backward()
+                tuner.step()
+                scheduler.step()
+                total_loss += loss.detach()
+                right += (scores.detach().argmax(1) == labels).sum()
+                report(epoch, step)
+            due = epoch % eval_every == 0 or epoch == epochs
+            row = Epoch(
+                epoch,
+                time.monotonic() - started,
+                scheduler.get_last_lr()[0],
+                float(total_loss) / steps,
+                float(right) / (steps * batch_size),
+                evaluate(model, sets["validation"]) if due else math.nan,
+                evaluate(model, sets["test"]) if due else math.nan,
+            )
+            if not math.isfinite(row.loss):
+                raise InputError(f"the loss is {row.loss} in epoch {epoch}", hint="a lower learning rate may help")
+            history.epochs.append(row)
+            best_before = history.epochs[history.best_epoch - 1].validation_accuracy if history.best_epoch else -1.0
+            better = row.validation_accuracy > best_before
+            if better:
+                history.best_epoch = epoch
+                best_state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            if files:
+                files.save(model, tuner, scheduler, history, better)
+            report(epoch, steps, row)
+    history.kept_epoch = len(history.epochs)
+    if keep == "best":
+        history.kept_epoch = history.best_epoch
+        if files:
+            model.load_state_dict(files.read("best.pt", where)["model"])
+        else:
+            model.load_state_dict(best_state)
+    model.eval()
+    return history
+
+
+def evaluate(model: nn.Module, pair: Pair | None, batch_size: int = 500) -> float:
+    """Share of frames whose highest score is the label's, in eval mode; NaN without a set."""
+    if pair is None or pair[0] is None:
+        return math.nan
+    return float((predict(model, pair[0], batch_size).argmax(1) == torch.as_tensor(pair[1])).double().mean())
+
+
+def predict(model: nn.Module, x: Any, batch_size: int = 500) -> Tensor:
+    """Scores [N, classes] on the CPU for inputs as `fit` takes them, in eval mode and full precision."""
+    where = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        scores = torch.cat([model(_inputs(b, where)).cpu() for b in torch.as_tensor(x).split(batch_size)])
+    model.train(was_training)
+    return scores
+
+
+class _Files:
+    """checkpoint.pt, best.pt and log.csv in a folder; each is replaced in one step."""
+
+    def __init__(self, folder: Path, tensorboard: bool) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot create the folder: {error.strerror}", folder) from None
+        self.board: Any = None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise InputError("tensorboard is not installed", hint="pip install tensorboard") from None
+            self.board = SummaryWriter(str(folder))
+
+    def read(self, name: str, where: torch.device) -> dict[str, Any]:
+        path = self.folder / name
+        try:
+            state = torch.load(path, map_location=where, weights_only=True)
+        except Exception as error:  # torch.load names no exceptions: any is a broken file
+            raise FormatError(f"not a readable checkpoint ({type(error).__name__})", path) from None
+        if not isinstance(state, dict) or "model" not in state:
+            raise FormatError("not a checkpoint of tncc.train.fit", path)
+        return state
+
+    def load(self, model: nn.Module, tuner: Any, scheduler: Any, history: History, where: torch.device) -> None:
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return
+        state = self.read(path.name, where)
+        try:
+            model.load_state_dict(state["model"])
+            tuner.load_state_dict(state["optimizer"])
+            scheduler.load_state_dict(state["schedule"])
+            history.epochs = [Epoch(**row) for row in state["epochs"]]
+            history.best_epoch = state["best_epoch"]
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            first = str(error).splitlines()[0]
+            raise FormatError(
+                f"checkpoint does not fit this model: {first}", path, "another folder, or resume=False"
+            ) from None
+
+    def save(self, model: nn.Module, tuner: Any, scheduler: Any, history: History, better: bool) -> None:
+        state = {
+            "model": model.state_dict(),
+            "optimizer": tuner.state_dict(),
+            "schedule": scheduler.state_dict(),
+            "epochs": [asdict(row) for row in history.epochs],
+            "best_epoch": history.best_epoch,
+        }
+        for name in ["best.pt", "checkpoint.pt"] if better else ["checkpoint.pt"]:
+            temporary = self.folder / (name + ".tmp")
+            torch.save(state, temporary)
+            temporary.replace(self.folder / name)
+        temporary = self.folder / "log.csv.tmp"
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, asdict(history.epochs[0]))
+            writer.writeheader()
+            writer.writerows(asdict(row) for row in history.epochs)
+        temporary.replace(self.folder / "log.csv")
+        if self.board:
+            for key, value in asdict(history.epochs[-1]).items():
+                self.board.add_scalar(key, value, len(history.epochs))
+            self.board.flush()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"unknown device {name!r}", hint="auto, cpu or cuda") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise InputError("no GPU is visible to PyTorch", hint="device='cpu'")
+    return found
+
+
+def _pair(name: str, pair: Pair | None) -> tuple[Any, Any]:
+    if pair is None:
+        return None, None
+    x, y = torch.as_tensor(np.asarray(pair[0]) if not torch.is_tensor(pair[0]) else pair[0]), torch.as_tensor(pair[1])
+    if len(x) == 0 or y.dim() != 1 or len(x) != len(y):
+        raise InputError(f"the {name} set has {len(x)} inputs and labels of shape {list(y.shape)}")
+    if x.dtype != torch.uint8 and not x.is_floating_point():
+        raise InputError(f"the {name} set's inputs are {x.dtype}", hint="float32, or uint8 for pixels / 256")
+    return x, y.long()
+
+
+def _inputs(x: Tensor, where: torch.device) -> Tensor:
+    x = x.to(where)
+    return x.float() / 256 if x.dtype == torch.uint8 else x.float()
+
+
+def _optimizer(model: nn.Module, name: str, learning_rate: float, momentum: float) -> Any:
+    if name == "adam":
+        return torch.optim.Adam(model.parameters(), lr=learning_rate)
+    if name == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=learning_rate, momentum=momentum)
+    raise InputError(f"unknown optimizer {name!r}", hint="adam or sgd")
+
+
+def _schedule(tuner: Any, name: str, learning_rate: float, steps: int) -> Any:
+    schedulers = torch.optim.lr_scheduler
+    if name == "onecycle":
+        return schedulers.OneCycleLR(tuner, learning_rate, total_steps=steps + 1, cycle_momentum=False)
+    if name == "cosine":
+        return schedulers.CosineAnnealingLR(tuner, steps)
+    if name == "step":
+        return schedulers.MultiStepLR(tuner, [steps // 2, 3 * steps // 4])
+    if name == "constant":
+        return schedulers.ConstantLR(tuner, 1.0)
+    raise InputError(f"unknown schedule {name!r}", hint="onecycle, cosine, step or constant")
+
+
+@contextlib.contextmanager
+def _progress(wanted: bool, epochs: int, steps: int) -> Iterator[Any]:
+    """A function (epoch, step, row) that shows progress on a terminal, and a line an epoch elsewhere."""
+    if not wanted:
+        yield lambda epoch, step, row=None: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("epoch {task.fields[epoch]}/" + str(epochs)), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[last]}"), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=epochs * steps, epoch=0, last="")
+
+        def report(epoch: int, step: int, row: Epoch | None = None) -> None:
+            bar.update(task, completed=(epoch - 1) * steps + step, epoch=epoch)
+            if row is None:
+                return
+            text = f"loss {row.loss:.4f}, train {100 * row.train_accuracy:.2f} %"
+            for name in ("validation", "test"):
+                accuracy = getattr(row, f"{name}_accuracy")
+                text += f", {name} {100 * accuracy:.2f} %" if math.isfinite(accuracy) else ""
+            bar.update(task, last=text)
+            if not console.is_terminal:
+                console.print(f"epoch {epoch}: {text} ({row.seconds:.1f} s)", highlight=False, soft_wrap=True)
+
+        yield report
