@@ -27,12 +27,14 @@ class Graph:
         inputs: what the graph takes: model inputs, or after partition-host the boundary where spikes enter.
         ops: in topological order.
         outputs: names of the values the graph returns, in order.
+        approximations: why the graph is not exactly the source model, a sentence each; empty where it is.
     """
 
     name: str
     inputs: tuple[Value, ...]
     ops: tuple[Op, ...]
     outputs: tuple[str, ...]
+    approximations: tuple[str, ...] = ()
 
     @cached_property
     def types(self) -> dict[str, TensorType]:

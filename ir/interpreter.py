@@ -88,8 +88,10 @@ def evaluate(op: Op, operands: Sequence[Array]) -> Array:
         what = op.op_type if isinstance(op, ops.HostOp) else op.mnemonic()
         raise CompileError(f"{what} cannot be interpreted: the IR does not model it", op.location)
     with np.errstate(all="ignore"):
-        result = rule(op, operands)
-    return np.asarray(result).astype(DTYPES[op.type.domain], copy=False)
+        result = np.asarray(rule(op, operands))
+        if result.dtype == np.float32 and op.type.domain is not Domain.REAL:
+            result = np.rint(result)  # c + (b - c) stands for b but for rounding
+    return result.astype(DTYPES[op.type.domain], copy=False)
 
 
 def aligned(operands: Sequence[Array]) -> list[Array]:
@@ -244,22 +246,19 @@ def _average_pool(op: ops.AveragePool2d, operands: Sequence[Array]) -> Array:
     return np.asarray(total / pool_counts(op, x.shape[1:]))
 
 
-def _reshape(op: ops.Reshape, operands: Sequence[Array]) -> Array:
-    return operands[0].reshape(operands[0].shape[0], *op.type.shape)
-
-
-def _transpose(op: ops.Transpose, operands: Sequence[Array]) -> Array:
-    return operands[0].transpose(0, *(axis + 1 for axis in op.permutation))
-
-
-def _gather(op: ops.Gather, operands: Sequence[Array]) -> Array:
-    return np.take(operands[0], op.indices, axis=op.axis + 1)
-
-
-def _concat(op: ops.Concat, operands: Sequence[Array]) -> Array:
-    batch = max((array.shape[0] for array in operands), key=lambda n: n != 1)
-    same = [np.broadcast_to(array, (batch, *array.shape[1:])) for array in _numbers(operands, op.type.domain)]
-    return np.concatenate(same, axis=op.axis + 1)
+def rewire(op: Op, operands: Sequence[Array]) -> Array:
+    """A wiring op on operands [batch or 1, *frame] of any dtype, which it keeps."""
+    if isinstance(op, ops.Concat):
+        batch = np.broadcast_shapes(*(array.shape[:1] for array in operands))
+        same = [np.broadcast_to(array, (*batch, *array.shape[1:])) for array in operands]
+        return np.concatenate(same, axis=op.axis + 1)
+    (x,) = operands
+    if isinstance(op, ops.Transpose):
+        return x.transpose(0, *(axis + 1 for axis in op.permutation))
+    if isinstance(op, ops.Gather):
+        return np.take(x, op.indices, axis=op.axis + 1)
+    assert isinstance(op, ops.Reshape)
+    return x.reshape(x.shape[0], *op.type.shape)
 
 
 _RULES: dict[type[Op], Rule] = {
@@ -275,8 +274,5 @@ _RULES: dict[type[Op], Rule] = {
     ops.Where: _where,
     ops.MaxPool2d: _max_pool,
     ops.AveragePool2d: _average_pool,
-    ops.Reshape: _reshape,
-    ops.Transpose: _transpose,
-    ops.Gather: _gather,
-    ops.Concat: _concat,
+    **dict.fromkeys(ops.WIRING, rewire),
 }

@@ -87,6 +87,7 @@ class Netlist:
     input_delay: Array  # uint8 [K]: a spike with source tick t is due at t + delay
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()
+    approximations: tuple[str, ...] = ()  # the graph's: why the chip is not exactly the source model
 
     def arrays(self) -> dict[str, Array]:
         """All arrays by name, neuron type fields as `neuron_types.weights` and so on."""

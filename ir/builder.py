@@ -1,0 +1,64 @@
+"""Building ops one after the other: fresh names, inferred types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tncc.ir.graph import Graph
+from tncc.ir.infer import result_type
+from tncc.ir.location import Location
+from tncc.ir.ops import Constant, Op, Reshape
+from tncc.ir.types import TensorType
+
+Array = npt.NDArray[Any]
+
+
+class Builder:
+    """A list of ops that grows. It starts empty, knowing the graph's inputs and which names are taken."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.ops: list[Op] = []
+        self.types: dict[str, TensorType] = {value.name: value.type for value in graph.inputs}
+        self._taken = set(graph.types)
+
+    def fresh(self, base: str) -> str:
+        """A name that no value has: `base`, else `base.1`, `base.2`, ..."""
+        name, count = base, 0
+        while name in self._taken:
+            count += 1
+            name = f"{base}.{count}"
+        self._taken.add(name)
+        return name
+
+    def append(self, op: Op) -> str:
+        """Adds a finished op; returns the name of its result."""
+        self.ops.append(op)
+        self.types[op.output] = op.type
+        return op.output
+
+    def add(
+        self,
+        op_class: type[Op],
+        inputs: tuple[str, ...],
+        output: str,
+        location: Location,
+        *,
+        shape: tuple[int, ...] | None = None,
+        **attributes: Any,
+    ) -> str:
+        """Adds an op whose result `output` gets its type by inference; `shape` as for `result_type`."""
+        operands = [self.types[name] for name in inputs]
+        type = result_type(op_class, operands, attributes, shape=shape, location=location)
+        return self.append(op_class(inputs=inputs, output=output, type=type, location=location, **attributes))
+
+    def constant(self, value: npt.ArrayLike, base: str, location: Location) -> str:
+        """Adds a float32 constant under a fresh name; returns the name."""
+        return self.add(Constant, (), self.fresh(base), location, value=np.asarray(value, np.float32))
+
+    def reshape(self, name: str, shape: tuple[int, ...], output: str, location: Location) -> str:
+        """Adds a reshape; returns `output`."""
+        return self.add(Reshape, (name,), output, location, shape=shape)

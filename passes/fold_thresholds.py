@@ -1,0 +1,327 @@
+"""fold-thresholds: a trinary layer and the elementwise ops behind it, up to a spike, become one integer threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tncc.errors import CompileError
+from tncc.ir.builder import Builder
+from tncc.ir.chip import Chip
+from tncc.ir.cone import live, trace
+from tncc.ir.graph import Graph
+from tncc.ir.infer import straight_through
+from tncc.ir.interpreter import rewire
+from tncc.ir.location import Location
+from tncc.ir.ops import ELEMENTWISE, WIRING, Constant, Gather, Op, SpikingConv2d, TrinaryConv2d
+from tncc.ir.types import Domain
+from tncc.passes.base import Module, Pass
+from tncc.passes.rounding import Interval, constant, step, weighted_sum
+
+Array = npt.NDArray[Any]
+
+ROUNDINGS = ("exact", "nearest")
+ELEMENTS = 1 << 22  # array elements evaluated at once
+
+
+@dataclass(frozen=True)
+class FoldThresholds(Pass):
+    """TrinaryConv2d, elementwise ops and a comparison become SpikingConv2d.
+
+    The model's own float32 expression is evaluated at every integer sum that inputs in {0, 1} can produce; the
+    layer's integer threshold is read off the decisions. Falling decisions negate the weights.
+
+    Options:
+        rounding: exact refuses a model whose decision at some reachable sum depends on the order in which a
+            runtime adds its float32 products; nearest decides as the model is written, rounding each op once,
+            and marks the graph as approximate where that matters.
+
+    Raises CompileError: decisions that neither rise nor fall with the sum, results that are not spikes, decisions
+    that rounding makes ambiguous, spikes that depend on anything but one weighted sum.
+    """
+
+    name: ClassVar[str] = "fold-thresholds"
+
+    rounding: str = "exact"
+
+    def run(self, module: Module, chip: Chip) -> Module:
+        assert isinstance(module, Graph)
+        if self.rounding not in ROUNDINGS:
+            raise CompileError(f"rounding={self.rounding} is unknown; there are {', '.join(ROUNDINGS)}", self.name)
+        graph = live(module)
+        build = Builder(graph)
+        approximations: list[str] = []
+        needed = _needed(graph)
+        for op in graph.ops:
+            if op.output not in needed:
+                continue
+            if isinstance(op, ELEMENTWISE):
+                fold = _Fold(graph, op)
+                approximations += fold.ambiguous(self.rounding)
+                fold.emit(build)
+            else:
+                build.append(op)
+        return replace(module, ops=tuple(build.ops), approximations=(*module.approximations, *approximations))
+
+
+def _needed(graph: Graph) -> set[str]:
+    """Spikes that must exist as such: the graph's outputs, what layers and wiring read, back to the inputs."""
+    needed: set[str] = set()
+    pending = list(graph.outputs)
+    while pending:
+        name = pending.pop()
+        op = graph.producer.get(name)
+        if name in needed or op is None:
+            continue
+        needed.add(name)
+        if graph.types[name].domain is not Domain.SPIKES:
+            raise CompileError(
+                f"the value {name!r} is {graph.types[name]}, not spikes, so it cannot leave a layer on the chip",
+                op.location,
+                "run partition-host first",
+            )
+        if isinstance(op, (*WIRING, SpikingConv2d)):
+            pending.extend(op.inputs)
+        elif isinstance(op, ELEMENTWISE):
+            pending.extend(_source(graph, op).inputs)
+        else:
+            raise CompileError(f"{op.mnemonic()} is not lowered to a weighted sum and a comparison", op.location)
+    return needed
+
+
+def _source(graph: Graph, op: Op) -> TrinaryConv2d:
+    """The one weighted sum that spikes are computed from. Raises CompileError where they have other sources."""
+    cone = trace(graph, op.output)
+    found = [graph.producer.get(name) for name in cone.sources]
+    if len(found) == 1 and isinstance(found[0], TrinaryConv2d):
+        return np.asarray(found[0])
+    names = [
+        str(source.location) if source else f"input {name}" for source, name in zip(found, cone.sources, strict=True)
+    ]
+    what = " and ".join(names) if names else "constants alone"
+    raise CompileError(
+        f"the spikes {op.output!r} are computed from {what}; a neuron computes them from one weighted sum",
+        op.location,
+        "add the sums up in one layer (concatenate the inputs and the weights), or compare each on its own",
+    )
+
+
+class _Fold:
+    """The decisions of one spikes value as a function of one layer's integer sums."""
+
+    def __init__(self, graph: Graph, op: Op) -> None:
+        self.graph, self.op = graph, op
+        self.layer = _source(graph, op)
+        self.cone = trace(graph, op.output)
+        self.channels = int(self.layer.weight.shape[0])
+        counts = [(self.layer.weight == sign).sum(axis=(1, 2, 3), dtype=np.int64) for sign in (-1, 1)]
+        self.lowest, self.highest = -counts[0], counts[1]  # int64 [out]: the sums that can occur
+        self.by_position = not self._is_alike_everywhere()
+        self.frame = self.layer.type.shape if self.by_position else (self.channels, 1, 1)
+        self.wiring = self._wiring()
+        self._decide()
+        self._threshold()
+
+    def _is_alike_everywhere(self) -> bool:
+        """Whether no op of the cone tells one position of a channel from another."""
+        for op in self.cone.ops:
+            shape = op.type.shape
+            if isinstance(op, WIRING):
+                return False
+            if isinstance(op, Constant) and any(n > 1 for n in shape[-2:]):
+                return False
+            if not isinstance(op, Constant) and len(shape) > 3:
+                return False
+        return True
+
+    def _wiring(self) -> Array:
+        """For every element of the result the element of the layer's sum it is computed from: int64, row-major."""
+        where: dict[str, Array | None] = {self.layer.output: np.arange(np.prod(self.frame)).reshape(1, *self.frame)}
+        for op in self.cone.ops:
+            varying = [where[name] for name in op.inputs]
+            moved = [indices for indices in varying if indices is not None]
+            if not moved:
+                where[op.output] = None
+            elif isinstance(op, WIRING):
+                if len(moved) < len(varying) or len(moved) > 1:
+                    raise self._not_elementwise(op)
+                where[op.output] = rewire(op, moved)
+            else:
+                shape = (1, *op.type.shape) if self.by_position else (1, *self.frame)
+                spread = [np.broadcast_to(indices, shape) for indices in moved]
+                if any(not np.array_equal(spread[0], other) for other in spread[1:]):
+                    raise self._not_elementwise(op)
+                where[op.output] = spread[0]
+        found = where[self.cone.output]
+        assert found is not None
+        if np.unique(found).size < found.size:
+            raise self._not_elementwise(self.op)
+        return np.asarray(found[0])
+
+    def _not_elementwise(self, op: Op) -> CompileError:
+        return CompileError(
+            f"the result mixes or repeats elements of the sums of {self.layer.location}; "
+            "a neuron decides on one sum of its own",
+            op.location,
+        )
+
+    def _evaluations(self) -> Iterator[tuple[Array, Interval]]:
+        """(sums, results) for all sums from the lowest to the highest that any channel has, ascending, in chunks."""
+        everything = np.arange(int(self.lowest.min()), int(self.highest.max()) + 1)
+        chunk = max(1, ELEMENTS // int(np.prod(self.frame)))
+        column = (1, self.channels, 1, 1)
+        terms = (self.highest - self.lowest).reshape(column)
+        for start in range(0, everything.size, chunk):
+            sums = everything[start : start + chunk]
+            n = np.broadcast_to(sums.reshape(-1, 1, 1, 1).astype(np.float64), (sums.size, *self.frame))
+            values = {self.layer.output: weighted_sum(n, self.layer.scale.reshape(column), terms)}
+            for op in self.cone.ops:
+                if isinstance(op, Constant):
+                    values[op.output] = constant(op)
+                    continue
+                result = step(op, [values[name] for name in op.inputs])
+                through = straight_through(op, self.graph.producer)
+                if through is not None and np.array_equal(result.value, values[through].value):
+                    result = replace(result, low=values[through].low, high=values[through].high)
+                values[op.output] = result
+            yield sums, values[self.cone.output]
+
+    def _decide(self) -> None:
+        """Fills in, per element of the result: the first and last sum that fires, how many do, and what is unsure."""
+        shape = self.wiring.shape
+        channel = self._channel_of_elements()
+        lowest, highest = self.lowest[channel], self.highest[channel]
+        self.first = np.full(shape, np.iinfo(np.int64).max)
+        self.last = np.full(shape, np.iinfo(np.int64).min)
+        self.count = np.zeros(shape, np.int64)
+        self.unsure: tuple[int, int] | None = None  # (channel, sum)
+        for sums, result in self._evaluations():
+            n = sums.reshape(-1, *(1,) * len(shape))
+            reachable = (n >= lowest) & (n <= highest)
+            value = np.broadcast_to(result.value, (sums.size, *shape))
+            spikes = (value == 0) | (value == 1)
+            if not np.all(spikes | ~reachable):
+                at = tuple(np.argwhere(~spikes & reachable)[0])
+                raise CompileError(
+                    f"output channel {channel[at[1:]]}: the result is {value[at]} where the integer sum is "
+                    f"{sums[at[0]]}; a spike is 0 or 1",
+                    self._location(),
+                )
+            fires = (value == 1) & reachable
+            self.first = np.minimum(self.first, np.where(fires, n, np.iinfo(np.int64).max).min(axis=0))
+            self.last = np.maximum(self.last, np.where(fires, n, np.iinfo(np.int64).min).max(axis=0))
+            self.count += fires.sum(axis=0)
+            unsure = np.broadcast_to(result.low != result.high, value.shape) & reachable
+            if self.unsure is None and np.any(unsure):
+                at = tuple(np.argwhere(unsure)[0])
+                self.unsure = int(channel[at[1:]]), int(sums[at[0]])
+
+    def _channel_of_elements(self) -> Array:
+        positions = int(np.prod(self.frame[1:]))
+        return self.wiring // positions
+
+    def _threshold(self) -> None:
+        """Reads sign [out] and threshold (the layer's frame) off the decisions."""
+        channel = self._channel_of_elements()
+        lowest, highest = self.lowest[channel], self.highest[channel]
+        never, always = self.count == 0, self.count == highest - lowest + 1
+        one_run = never | (self.last - self.first + 1 == self.count)
+        rising = always | never | (one_run & (self.last == highest))
+        falling = always | never | (one_run & (self.first == lowest))
+        if not np.all(rising | falling):
+            raise self._not_monotone(tuple(np.argwhere(~(rising | falling))[0]))
+        must_fall, must_rise = (np.zeros(self.channels, bool) for _ in range(2))
+        must_fall[channel[~rising]] = True
+        must_rise[channel[~falling]] = True
+        if np.any(must_fall & must_rise):
+            raise CompileError(
+                f"output channel {int(np.argmax(must_fall & must_rise))} fires for high sums at some positions and for "
+                "low sums at others; one filter has one direction on the chip",
+                self._location(),
+            )
+        flipped = must_fall[channel]
+        self.sign = np.where(must_fall, -1, 1).astype(np.int8)
+        # a neuron with sums -highest..-lowest after the flip; silent ones get a threshold just above all sums
+        bottom, top = np.where(flipped, -highest, lowest), np.where(flipped, -lowest, highest)
+        found = np.select([never, always, flipped], [top + 1, bottom, -self.last], self.first)
+        silent = np.where(must_fall, -self.lowest, self.highest) + 1
+        self.threshold = np.broadcast_to(silent[:, None, None], self.frame).astype(np.int32)
+        self.threshold.reshape(-1)[self.wiring.reshape(-1)] = found.reshape(-1)
+
+    def _not_monotone(self, at: tuple[int, ...]) -> CompileError:
+        channel = int(self._channel_of_elements()[at])
+        low, high = int(self.lowest[channel]), int(self.highest[channel])
+        decisions = np.zeros(high - low + 1, bool)
+        for sums, result in self._evaluations():
+            value = np.broadcast_to(result.value, (sums.size, *self.wiring.shape)).reshape(sums.size, -1)[
+                :, np.ravel_multi_index(at, self.wiring.shape)
+            ]
+            inside = (sums >= low) & (sums <= high)
+            decisions[sums[inside] - low] = value[inside] == 1
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], decisions, [False]]).astype(np.int8))).reshape(-1, 2)
+        runs = [f"{low + a}" if b - a == 1 else f"{low + a}..{low + b - 1}" for a, b in edges]
+        return CompileError(
+            f"output channel {channel} fires at the integer sums {', '.join(runs[:4])}{', ...' * (len(runs) > 4)} of "
+            f"{low}..{high}: neither all above nor all below one threshold",
+            self._location(),
+            "use one comparison a neuron; two layers can combine two comparisons",
+        )
+
+    def _location(self) -> Location:
+        location = self.layer.location
+        for op in self.cone.ops:
+            if not isinstance(op, Constant):
+                location = location + op.location
+        return location
+
+    def ambiguous(self, rounding: str) -> list[str]:
+        """What rounding leaves unsure, as a sentence; [] where nothing. Raises CompileError unless rounding=nearest."""
+        if self.unsure is None:
+            return []
+        channel, n = self.unsure
+        if rounding == "nearest":
+            where = f"channel {channel}, sum {n}"
+            return [f"{self._location()}: at some sums the model's own float32 rounding decides ({where})"]
+        raise CompileError(
+            f"output channel {channel}: at the integer sum {n} the model's float32 rounding decides the comparison, so "
+            "the answer of ONNX Runtime depends on its order of summation",
+            self._location(),
+            "shift the threshold by half a step, or use weights of magnitude 1 or a power of two, or decide as "
+            "written: --rounding nearest (fold-thresholds{rounding=nearest})",
+        )
+
+    def emit(self, build: Builder) -> None:
+        """Adds the layer, and wiring where the result's elements are not the layer's in order."""
+        location = self._location().via(FoldThresholds.name)
+        direct = self.op.type.shape == self.layer.type.shape and (
+            not self.by_position or np.array_equal(self.wiring.reshape(-1), np.arange(self.wiring.size))
+        )
+        features = self.channels // self.layer.groups
+        threshold = self.threshold
+        if np.array_equal(threshold, np.broadcast_to(threshold[:, :1, :1], threshold.shape)):
+            threshold = threshold[:, :1, :1]
+        neurons = build.add(
+            SpikingConv2d,
+            self.layer.inputs,
+            self.op.output if direct else build.fresh(f"{self.op.output}/neurons"),
+            location,
+            weight=self.layer.weight * self.sign[:, None, None, None],
+            threshold=np.ascontiguousarray(threshold),
+            feature_groups=np.repeat(np.arange(self.layer.groups, dtype=np.int32), features),
+            strides=self.layer.strides,
+            pads=self.layer.pads,
+            dilations=self.layer.dilations,
+            groups=self.layer.groups,
+        )
+        if direct:
+            return
+        order, size = self.wiring.reshape(-1), self.layer.type.size
+        if not np.array_equal(order, np.arange(size)):
+            flat = build.reshape(neurons, (size,), build.fresh(f"{self.op.output}/flat"), location)
+            picked = build.fresh(f"{self.op.output}/picked")
+            neurons = build.add(Gather, (flat,), picked, location, indices=order.astype(np.int64), axis=0)
+        build.reshape(neurons, self.op.type.shape, self.op.output, location)

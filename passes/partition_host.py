@@ -1,0 +1,234 @@
+"""partition-host: cut out the part of the model that runs on the chip; what lies before and after stays on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from tncc.errors import CompileError
+from tncc.ir.chip import Chip
+from tncc.ir.graph import Graph, Value
+from tncc.ir.infer import infer_domains
+from tncc.ir.ops import (
+    WIRING,
+    Clip,
+    Constant,
+    Conv2d,
+    HostOp,
+    Linear,
+    MaxPool2d,
+    Op,
+    SpikingConv2d,
+    TrinaryConv2d,
+    Unary,
+)
+from tncc.ir.types import Domain, TensorType
+from tncc.passes.base import Module, Pass
+from tncc.passes.trinarize_weights import trinary_form
+
+WEIGHTED = (Conv2d, Linear, TrinaryConv2d)
+INPUTS = ("auto", "spikes", "real")
+
+
+@dataclass(frozen=True)
+class PartitionHost(Pass):
+    """The graph between the first spikes and the last spiking layer.
+
+    The result's inputs are the tensors in which spikes enter, its outputs those in which they leave; both keep
+    their names, so the host's subgraphs can be cut out of the source model there.
+
+    Options:
+        inputs: how model inputs are taken. spikes: as {0, 1}, straight onto the chip. real: as numbers, which
+            need a binary activation on the host first. auto: spikes where every reader of the input is a layer
+            with trinary weights, else real.
+
+    Raises CompileError: no spiking layer; a value between spiking layers that is neither a spike nor a weighted
+    sum of spikes; a value that passes around the chip from host to host.
+    """
+
+    name: ClassVar[str] = "partition-host"
+    exact: ClassVar[bool] = False  # it computes another function: a part of the model's
+
+    inputs: str = "auto"
+
+    def run(self, module: Module, chip: Chip) -> Module:
+        assert isinstance(module, Graph)
+        if self.inputs not in INPUTS:
+            raise CompileError(f"inputs={self.inputs} is unknown; there are {', '.join(INPUTS)}", self.name)
+        return _Partition(_typed_inputs(module, self.inputs)).chip_graph()
+
+
+def _typed_inputs(graph: Graph, choice: str) -> Graph:
+    """The graph with the model inputs that are to be taken as spikes typed so, and all domains inferred again."""
+    if choice == "real":
+        return graph
+    inputs = tuple(
+        Value(value.name, TensorType(Domain.SPIKES, value.type.shape))
+        if choice == "spikes" or _feeds_trinary_layers(graph, value.name)
+        else value
+        for value in graph.inputs
+    )
+    return graph if inputs == graph.inputs else infer_domains(replace(graph, inputs=inputs))
+
+
+def _feeds_trinary_layers(graph: Graph, name: str) -> bool:
+    """Whether everything that reads a value, through wiring, is a weighted layer with trinary weights."""
+    readers = graph.consumers[name]
+    return bool(readers) and all(
+        _feeds_trinary_layers(graph, op.output)
+        if isinstance(op, WIRING)
+        else isinstance(op, Conv2d | Linear) and bool(np.all(trinary_form(op.weight)[2]))
+        for op in readers
+    )
+
+
+class _Partition:
+    """One analysis of one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.host = self._host_prefix()
+        self.layers = self._sums_of_spikes()
+        self.neurons = self._neurons()
+
+    def _is_spikes(self, name: str) -> bool:
+        return self.graph.types[name].domain is Domain.SPIKES
+
+    def _host_prefix(self) -> set[str]:
+        """Values made of nothing but model inputs, up to the first weighted layers that read spikes."""
+        host = {value.name for value in self.graph.inputs}
+        for op in self.graph.ops:
+            varying = [name for name in op.inputs if not isinstance(self.graph.producer.get(name), Constant)]
+            if varying and all(name in host for name in varying) and not self._sums_spikes(op):
+                host.add(op.output)
+        return host
+
+    def _sums_spikes(self, op: Op) -> bool:
+        return isinstance(op, (*WEIGHTED, SpikingConv2d)) and self._is_spikes(op.inputs[0])
+
+    def _sums_of_spikes(self) -> set[str]:
+        """Values that depend on a weighted layer that reads spikes."""
+        found: set[str] = set()
+        for op in self.graph.ops:
+            if self._sums_spikes(op) or any(name in found for name in op.inputs):
+                found.add(op.output)
+        return found
+
+    def _neurons(self) -> set[str]:
+        """Spikes that the chip computes; each is checked back to the spikes it is made of."""
+        neurons = {
+            op.output
+            for op in self.graph.ops
+            if op.output in self.layers and self._is_spikes(op.output) and not isinstance(op, WIRING)
+        }
+        for op in self.graph.ops:
+            if op.output in neurons:
+                self._check_neuron(op)
+        if not neurons:
+            raise CompileError(
+                "the model has no spiking layer: no weighted layer reads spikes {0, 1} and ends in a binary activation",
+                self.graph.name,
+                "a spiking layer is Conv or Gemm with trinary weights, then x >= threshold, cast to float; its input "
+                "is such an activation, or the model input with {0, 1} data (inputs=spikes)",
+            )
+        return neurons
+
+    def _check_neuron(self, neuron: Op) -> None:
+        """Raises CompileError unless `neuron` is computed from weighted sums of spikes by ops the IR models."""
+        pending, seen = [neuron], {neuron.output}
+        while pending:
+            op = pending.pop()
+            if isinstance(op, HostOp):
+                raise CompileError(
+                    f"{op.op_type} is not supported between spiking layers ({neuron.location} makes spikes of its "
+                    "result)",
+                    op.location,
+                    "move it before the first binary activation or after the last spiking layer",
+                )
+            if isinstance(op, (*WEIGHTED, SpikingConv2d)) and not self._is_spikes(op.inputs[0]):
+                raise self._real_operand(op)
+            for name in op.inputs:
+                if name in seen or self._is_spikes(name):
+                    continue
+                seen.add(name)
+                if name in self.host:
+                    raise CompileError(
+                        f"the host's real value {name!r} joins the spiking layers' values here",
+                        op.location,
+                        "a real value can reach the chip only through a binary activation",
+                    )
+                pending.append(self.graph.producer[name])
+
+    def _real_operand(self, op: Op) -> CompileError:
+        """The error for a weighted layer behind a spiking one whose operand is not spikes."""
+        at = self.graph.producer.get(op.inputs[0])
+        while isinstance(at, WIRING):
+            at = self.graph.producer.get(at.inputs[0])
+        if at is None:
+            return CompileError("reads real values of the host and results of spiking layers", op.location)
+        if isinstance(at, HostOp):
+            return CompileError(
+                f"{at.op_type} is not supported between spiking layers ({op.location} reads its result)",
+                at.location,
+                "move it before the first binary activation or after the last spiking layer",
+            )
+        what = at.kind if isinstance(at, Unary) else at.mnemonic()
+        if isinstance(at, Unary | Clip):
+            text = f"{what} is a real activation, but {op.location} runs on the chip and reads its result"
+        else:
+            text = f"the result is not spikes ({self.graph.types[at.output]}), but {op.location} reads it on the chip"
+        hint = "put a binary activation (x >= threshold, cast to float) between the two layers"
+        if self.graph.types[at.output].domain is Domain.SIGNS:
+            text = f"the result is {{-1, +1}}, but {op.location} runs on the chip and reads it"
+            hint = "use {0, 1} activations (x >= threshold, cast to float)"
+        elif isinstance(at, MaxPool2d):
+            hint = "pool after the binary activation instead of before it"
+        return CompileError(text, at.location, hint)
+
+    def _ancestors(self) -> Iterator[Op]:
+        """Ops that the neurons need and the host does not compute, last first."""
+        needed = set(self.neurons)
+        for op in reversed(self.graph.ops):
+            if op.output in needed and (op.output not in self.host or isinstance(op, WIRING)):
+                needed.update(op.inputs)
+                yield op
+
+    def chip_graph(self) -> Graph:
+        """The part that runs on the chip."""
+        ops = tuple(self._ancestors())[::-1]
+        made = {op.output for op in ops}
+        entering = dict.fromkeys(name for op in ops for name in op.inputs if name not in made)
+        leaving = self._leaving(made)
+        inputs = tuple(Value(name, self.graph.types[name]) for name in entering)
+        return Graph(self.graph.name, inputs, ops, leaving, self.graph.approximations)
+
+    def _leaving(self, made: set[str]) -> tuple[str, ...]:
+        """Chip values that the host reads, in order. Raises CompileError where it reads anything else."""
+        leaving = []
+        readers = [(op.inputs, str(op.location)) for op in self.graph.ops if self._on_host_after(op, made)]
+        readers.append((self.graph.outputs, f"output of {self.graph.name}"))
+        read = {name: reader for names, reader in reversed(readers) for name in names}
+        for name in self.graph.types:
+            if name not in read:
+                continue
+            if name in self.host:
+                raise CompileError(
+                    f"the host's value {name!r} passes around the chip: it is needed after the last spiking layer",
+                    read[name],
+                    "let everything behind the spiking layers depend on their outputs only",
+                )
+            if name in made and name in self.layers:
+                if not self._is_spikes(name):
+                    raise CompileError(
+                        f"the value {name!r} is read on the host, but it is a sum inside a spiking layer, not spikes",
+                        read[name],
+                        "let the host read the layer's binary activation",
+                    )
+                leaving.append(name)
+        return tuple(leaving)
+
+    def _on_host_after(self, op: Op, made: set[str]) -> bool:
+        return op.output not in made and op.output not in self.host and not isinstance(op, Constant)
