@@ -45,6 +45,7 @@ class FoldThresholds(Pass):
     """
 
     name: ClassVar[str] = "fold-thresholds"
+    ensures: ClassVar[tuple[str, ...]] = ("no-real-on-chip",)
 
     rounding: str = "exact"
 
@@ -98,10 +99,8 @@ def _source(graph: Graph, op: Op) -> TrinaryConv2d:
     cone = trace(graph, op.output)
     found = [graph.producer.get(name) for name in cone.sources]
     if len(found) == 1 and isinstance(found[0], TrinaryConv2d):
-        return np.asarray(found[0])
-    names = [
-        str(source.location) if source else f"input {name}" for source, name in zip(found, cone.sources, strict=True)
-    ]
+        return found[0]
+    names = [str(op.location) if op else f"input {name}" for op, name in zip(found, cone.sources, strict=True)]
     what = " and ".join(names) if names else "constants alone"
     raise CompileError(
         f"the spikes {op.output!r} are computed from {what}; a neuron computes them from one weighted sum",

@@ -14,6 +14,7 @@ from tncc.ir.graph import Graph, Value
 from tncc.ir.infer import infer_domains
 from tncc.ir.ops import (
     WIRING,
+    AveragePool2d,
     Clip,
     Constant,
     Conv2d,
@@ -29,7 +30,7 @@ from tncc.ir.types import Domain, TensorType
 from tncc.passes.base import Module, Pass
 from tncc.passes.trinarize_weights import trinary_form
 
-WEIGHTED = (Conv2d, Linear, TrinaryConv2d)
+LAYERS = (Conv2d, Linear, TrinaryConv2d, SpikingConv2d, AveragePool2d, MaxPool2d)
 INPUTS = ("auto", "spikes", "real")
 
 
@@ -107,7 +108,7 @@ class _Partition:
         return host
 
     def _sums_spikes(self, op: Op) -> bool:
-        return isinstance(op, (*WEIGHTED, SpikingConv2d)) and self._is_spikes(op.inputs[0])
+        return isinstance(op, LAYERS) and self._is_spikes(op.inputs[0])
 
     def _sums_of_spikes(self) -> set[str]:
         """Values that depend on a weighted layer that reads spikes."""
@@ -148,7 +149,7 @@ class _Partition:
                     op.location,
                     "move it before the first binary activation or after the last spiking layer",
                 )
-            if isinstance(op, (*WEIGHTED, SpikingConv2d)) and not self._is_spikes(op.inputs[0]):
+            if isinstance(op, LAYERS) and not self._is_spikes(op.inputs[0]):
                 raise self._real_operand(op)
             for name in op.inputs:
                 if name in seen or self._is_spikes(name):

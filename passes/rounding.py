@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tncc.ir import ops
-from tncc.ir.infer import COMPARISONS, LOGIC
 from tncc.ir.interpreter import BINARY, UNARY, aligned, batch_norm_terms, evaluate, rewire
 from tncc.ir.ops import Op
 from tncc.ir.types import Domain, TensorType
+from tncc.ir.value_sets import COMPARISONS, LOGIC
 
 Array = npt.NDArray[Any]
 
