@@ -173,3 +173,14 @@ def _check_events(config: ChipConfig, tick: int, ticks: int, events: Events) -> 
                 f"input spike {i} (tick {events.tick[i]}, core {events.core[i]}, axon {events.axon[i]}, "
                 f"delay {events.delay[i]}): {name} is out of range; allowed: {allowed}"
             )
+
+
+def target_hops(config: ChipConfig) -> Array:
+    """int32 [cores, neurons]: mesh hops of a spike to its target core; 0 without one or on an unplaced chip."""
+    if not config.n_cores:
+        return np.zeros(config.target_core.shape, np.int32)
+    target = np.maximum(config.target_core, 0)
+    x, y = config.core_x.astype(np.int32), config.core_y.astype(np.int32)
+    hops = np.abs(x[target] - x[:, None]) + np.abs(y[target] - y[:, None])
+    found: Array = np.where(config.target_core >= 0, hops, 0).astype(np.int32)
+    return found

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tncc.runtime import xorshift
 from tncc.runtime.config import DELAY_SLOTS, NEURON_FIELDS, OUTPUT, POTENTIAL_MAX, POTENTIAL_MIN, ChipConfig
-from tncc.runtime.engine import Engine, Events, RunResult, Spikes, Stats, check_run_arguments
+from tncc.runtime.engine import Engine, Events, RunResult, Spikes, Stats, check_run_arguments, target_hops
 
 Array = npt.NDArray[Any]
 
@@ -44,7 +44,7 @@ class NumpyEngine(Engine):
         self._axon_type = config.axon_types[config.axon_types_index]
         self._routed = config.target_core >= 0
         self._output = config.target_core == OUTPUT
-        self._hops = _hops(config)
+        self._hops = target_hops(config)
         self._random_threshold = self._used & (self._neuron["threshold_random_bits"] > 0)
         self._random_leak = self._used & (self._neuron["stochastic_leak"] > 0)
         self._random_synapse = self._used & (self._neuron["stochastic_weights"] > 0)
@@ -250,13 +250,3 @@ def _crossbar_columns(config: ChipConfig) -> Array:
         rows = np.unpackbits(config.crossbars[begin : begin + 64], axis=2, bitorder="little", count=config.neurons)
         columns[:, begin : begin + 64] = np.moveaxis(_words(rows.transpose(0, 2, 1).astype(np.bool_)), -1, 0)
     return columns
-
-
-def _hops(config: ChipConfig) -> Array:
-    """int64 [cores, neurons]: mesh hops of a spike to its target core; 0 without one or on an unplaced chip."""
-    if not config.n_cores:
-        return np.zeros(config.target_core.shape, np.int64)
-    target = np.maximum(config.target_core, 0)
-    x, y = config.core_x.astype(np.int64), config.core_y.astype(np.int64)
-    hops = np.abs(x[target] - x[:, None]) + np.abs(y[target] - y[:, None])
-    return np.where(config.target_core >= 0, hops, 0)

@@ -1,0 +1,50 @@
+"""The C extension. Arrays are C-contiguous, aligned and of exactly the given type and size.
+
+Raises TypeError for a wrong element type, ValueError for a wrong size or a value out of range, BufferError for an array
+that is not contiguous or, where it is written to, not writable; RuntimeError when a handle is used by two threads at
+once.
+"""
+
+from typing import Any
+
+import numpy.typing as npt
+
+from tncc.runtime.config import ChipConfig
+
+_Array = npt.NDArray[Any]
+
+class _Tick: ...
+
+def variants() -> dict[str, int]:
+    """The instruction sets that the engines can use on this processor, slowest first, by name."""
+
+def tick_new(config: ChipConfig, hops: _Array, threads: int, variant: int, /) -> _Tick:
+    """Compiles a chip; hops is int32 [cores, neurons]. Nothing of the config is kept."""
+
+def tick_reset(engine: _Tick, /) -> None: ...
+def tick_run(
+    engine: _Tick,
+    ticks: int,
+    pins: _Array | None,
+    events: tuple[_Array, _Array, _Array, _Array] | None,
+    outputs: _Array,
+    record: _Array | None,
+    probes: _Array | None,
+    potentials: _Array | None,
+    /,
+) -> None:
+    """Evaluates `ticks` ticks.
+
+    pins uint8 [ticks, input pins]; events int64 tick, int32 core, int32 axon, uint8 delay, sorted by tick; outputs
+    uint8 [ticks, output pins], zeroed; record bool [cores, neurons]; probes int32 [n, 2] sorted by core; potentials
+    int32 [ticks, n].
+    """
+
+def tick_recorded_count(engine: _Tick, /) -> int:
+    """How many spikes the last run recorded."""
+
+def tick_recorded(engine: _Tick, tick: _Array, core: _Array, neuron: _Array, /) -> None:
+    """Copies them to int64, int32, int32 arrays of that length, in no order to rely on."""
+
+def tick_stats(engine: _Tick, core_spikes: _Array, core_synaptic_events: _Array, /) -> int:
+    """Fills int64 [cores] each with the totals since reset; returns the mesh hops."""

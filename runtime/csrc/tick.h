@@ -1,0 +1,57 @@
+/* The tick engine: any chip, the full neuron model, one tick after another.
+ *
+ * A handle holds a compiled copy of the chip and its state. Calls on one handle must not overlap; different handles
+ * are independent. Results never depend on the number of threads or on the variant. */
+#ifndef TN_TICK_H
+#define TN_TICK_H
+
+#include "chip.h"
+#include "variant.h"
+
+typedef struct tn_tick tn_tick;
+
+/* Input spikes straight to axons, sorted by source tick; spike i is due at tick[i] + delay[i]. */
+typedef struct {
+    size_t count;
+    const int64_t *tick;
+    const int32_t *core, *axon;
+    const uint8_t *delay; /* 1..15 */
+} tn_events;
+
+/* One call of tn_tick_run. All memory is the caller's. */
+typedef struct {
+    size_t ticks;
+    const uint8_t *pins; /* [ticks, input pins], nonzero = a spike; NULL: none */
+    tn_events events;
+    uint8_t *outputs;       /* [ticks, output pins], zeroed by the caller: spikes are set to 1 */
+    const uint8_t *record;  /* [N, M] nonzero: collect that neuron's spikes; NULL: none */
+    size_t n_probes;
+    const int32_t *probes; /* [n_probes, 2]: core, neuron; sorted by core */
+    int32_t *potentials;   /* [ticks, n_probes] */
+} tn_tick_work;
+
+/* A recorded spike. */
+typedef struct {
+    int64_t tick;
+    int32_t core, neuron;
+} tn_spike;
+
+/* Compiles a checked chip. `threads` at least 1. TN_OK and *engine, or an error. */
+tn_error tn_tick_new(tn_tick **engine, const tn_chip *chip, size_t threads, tn_variant variant);
+void tn_tick_free(tn_tick *engine);
+
+/* Back to tick 0: initial potentials, seeds, no spike in flight, counts zero. */
+void tn_tick_reset(tn_tick *engine);
+
+/* Evaluates work->ticks ticks. On an error nothing has been evaluated, except with TN_ERROR_MEMORY while recording. */
+tn_error tn_tick_run(tn_tick *engine, const tn_tick_work *work);
+
+/* The spikes recorded by the last run, count in *count; owned by the engine until the next run. Sorted by tick within
+ * equal cores, cores in blocks: sort by (tick, core, neuron) to get the order that `runtime/engine.py` promises. */
+const tn_spike *tn_tick_recorded(const tn_tick *engine, size_t thread, size_t *count);
+size_t tn_tick_threads(const tn_tick *engine);
+
+/* Totals since reset: per core spikes fired and synaptic events ([N], the caller's), and all mesh hops. */
+void tn_tick_stats(const tn_tick *engine, int64_t *core_spikes, int64_t *core_synaptic_events, int64_t *hops);
+
+#endif

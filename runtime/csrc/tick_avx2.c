@@ -1,0 +1,39 @@
+/* The tick engine's kernels for AVX2. */
+#include "tick_internal.h"
+
+#if TN_HAS_X86
+#include <immintrin.h>
+#include <string.h>
+
+#define TN_FN TN_TARGET_AVX2
+#define TN_KERNELS tn_kernels_avx2
+
+typedef uint64_t tn_v256 __attribute__((vector_size(32), may_alias));
+#define TN_V tn_v256
+#define TN_SUM3(a, b, c) ((a) ^ (b) ^ (c))
+#define TN_MAJORITY3(a, b, c) (((a) & (b)) | (((a) ^ (b)) & (c)))
+
+TN_FN static inline void expand_plane(uint8_t count[TN_NEURONS], const uint64_t *plane, uint8_t value)
+{
+    const __m256i which = _mm256_set1_epi64x((long long)UINT64_C(0x8040201008040201));
+    const __m256i spread = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const __m256i add = _mm256_set1_epi8((char)value);
+    for (int i = 0; i < TN_NEURONS; i += 32) {
+        __m256i bits = _mm256_shuffle_epi8(_mm256_set1_epi32((int)(plane[i / 64] >> i % 64)), spread);
+        __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bits, which), which);
+        __m256i *at = (__m256i *)(count + i);
+        _mm256_store_si256(at, _mm256_add_epi8(_mm256_load_si256(at), _mm256_and_si256(set, add)));
+    }
+}
+
+TN_FN static inline void pack_bytes(const uint8_t *bytes, int n, uint64_t bits[TN_NEURON_WORDS])
+{
+    memset(bits, 0, TN_NEURON_WORDS * sizeof *bits);
+    for (int i = 0; i < n; i += 32) {
+        __m256i flags = _mm256_slli_epi16(_mm256_load_si256((const __m256i *)(bytes + i)), 7);
+        bits[i / 64] |= (uint64_t)(uint32_t)_mm256_movemask_epi8(flags) << i % 64;
+    }
+}
+
+#include "tick_kernel.h"
+#endif

@@ -1,0 +1,325 @@
+#define _POSIX_C_SOURCE 200809L
+#include "tick_build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "intern.h"
+
+typedef struct {
+    uint64_t rows[TN_AXONS][TN_NEURON_WORDS];
+} crossbar_rows;
+
+typedef struct {
+    uint64_t axons[TN_AXON_TYPES][TN_AXON_WORDS];
+} type_masks;
+
+/* One core's neuron types, its parameters before a lane width is chosen. */
+typedef struct {
+    int32_t field[TN_FIELDS][TN_NEURONS];
+    uint8_t stochastic[TN_NEURONS][TN_AXON_TYPES + 1];
+    int32_t initial[TN_NEURONS];
+    uint8_t kind, draws, any_stochastic;
+} parameters;
+
+/* Growing arrays of unique tables; `owner` cores refer to them by number until the arrays stop moving. */
+typedef struct {
+    uint32_t rows, types, lanes;
+    uint8_t wide, kind, draws;
+} references;
+
+static void spread_neuron(parameters *p, int j, const tn_neuron_types *types, size_t t)
+{
+    for (int g = 0; g < TN_AXON_TYPES; g++) {
+        p->field[TN_WEIGHT + g][j] = types->weights[4 * t + g];
+        p->stochastic[j][g] = types->stochastic_weights[4 * t + g] != 0;
+    }
+    p->stochastic[j][TN_AXON_TYPES] = types->stochastic_leak[t] != 0;
+    int32_t random_mask = (INT32_C(1) << types->threshold_random_bits[t]) - 1;
+    int32_t reset = types->reset_potential[t];
+    p->field[TN_LEAK][j] = types->leak[t];
+    p->field[TN_THRESHOLD][j] = types->threshold[t];
+    p->field[TN_FLOOR][j] = -types->negative_threshold[t];
+    p->field[TN_RESET][j] = reset;
+    p->field[TN_REVERSAL][j] = types->leak_reversal[t] != 0;
+    p->field[TN_MODE][j] = types->reset_mode[t];
+    p->field[TN_SATURATE][j] = types->negative_saturate[t] != 0;
+    p->field[TN_CAP][j] = types->threshold[t] + random_mask;
+    p->field[TN_NEGATIVE_RESET][j] = -reset > TN_POTENTIAL_MAX ? TN_POTENTIAL_MAX : -reset;
+    p->field[TN_RANDOM_MASK][j] = random_mask;
+    p->initial[j] = types->initial_potential[t];
+    for (int flag = 0; flag <= TN_AXON_TYPES; flag++)
+        p->any_stochastic |= p->stochastic[j][flag];
+    p->draws |= random_mask != 0;
+    if (types->reset_mode[t] != 0 || !types->negative_saturate[t] || types->leak_reversal[t] || random_mask)
+        p->kind = TN_GENERAL;
+}
+
+static void spread(parameters *p, const tn_chip *chip, size_t core)
+{
+    const int32_t *type = chip->neuron_type + core * chip->neurons;
+    memset(p, 0, sizeof *p);
+    p->kind = TN_SIMPLE;
+    for (size_t j = 0; j < chip->neurons; j++)
+        if (type[j] >= 0)
+            spread_neuron(p, (int)j, &chip->types, (size_t)type[j]);
+    if (p->any_stochastic) {
+        p->kind = TN_STOCHASTIC;
+        p->draws = 1;
+    }
+}
+
+static int32_t larger(int32_t a, int32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Whether neuron j's potential and every intermediate stay within int16_t, whatever the input: `up` and `down` are the
+ * largest sums that one tick's synapses can add and take away. */
+static int fits_narrow(const parameters *p, int j, int32_t up, int32_t down)
+{
+    int32_t leak = abs(p->field[TN_LEAK][j]), mask = p->field[TN_RANDOM_MASK][j], mode = p->field[TN_MODE][j];
+    int32_t threshold = p->field[TN_THRESHOLD][j], negative = -p->field[TN_FLOOR][j], reset = p->field[TN_RESET][j];
+    int saturate = p->field[TN_SATURATE][j];
+    up += leak;
+    down += leak;
+    if (mode == 1 && up > threshold) /* the excess over the threshold could pile up */
+        return 0;
+    if (!saturate && (mode == 2 || (mode == 1 && down > negative)))
+        return 0;
+    int32_t high = larger(larger(threshold + mask, p->initial[j]), larger(abs(reset), up));
+    int32_t low = larger(larger(negative + mask, -p->initial[j]), larger(abs(reset), down));
+    return high + up <= INT16_MAX && low + down <= INT16_MAX;
+}
+
+static int is_wide(const parameters *p, const crossbar_rows *rows, const type_masks *types)
+{
+    if (p->kind == TN_STOCHASTIC)
+        return 1;
+    int32_t up[TN_NEURONS] = {0}, down[TN_NEURONS] = {0};
+    for (int g = 0; g < TN_AXON_TYPES; g++) {
+        uint16_t count[TN_NEURONS] = {0};
+        for (int axon = 0; axon < TN_AXONS; axon++)
+            if (types->axons[g][axon / 64] >> axon % 64 & 1)
+                for (int j = 0; j < TN_NEURONS; j++)
+                    count[j] = (uint16_t)(count[j] + (rows->rows[axon][j / 64] >> j % 64 & 1));
+        for (int j = 0; j < TN_NEURONS; j++) {
+            int32_t sum = p->field[TN_WEIGHT + g][j] * count[j];
+            up[j] += sum > 0 ? sum : 0;
+            down[j] += sum < 0 ? -sum : 0;
+        }
+    }
+    for (int j = 0; j < TN_NEURONS; j++)
+        if (!fits_narrow(p, j, up[j], down[j]))
+            return 1;
+    return 0;
+}
+
+static void read_types(type_masks *masks, const tn_chip *chip, size_t core)
+{
+    const uint8_t *type = chip->axon_types + (size_t)chip->axon_types_index[core] * chip->axons;
+    memset(masks, 0, sizeof *masks);
+    for (size_t axon = 0; axon < chip->axons; axon++)
+        masks->axons[type[axon]][axon / 64] |= UINT64_C(1) << axon % 64;
+}
+
+static tn_target read_target(const tn_chip *chip, size_t i)
+{
+    int32_t core = chip->target_core[i];
+    if (core >= 0)
+        return (tn_target){(uint32_t)chip->target_delay[i] << TN_WHERE_BITS | (uint32_t)core << 8 |
+                               (uint32_t)chip->target_axon[i],
+                           (uint32_t)chip->target_hops[i]};
+    return (tn_target){core == TN_OUTPUT ? (uint32_t)chip->target_axon[i] : 0, 0};
+}
+
+static void read_connections(tn_tick_tables *tables, const tn_chip *chip, size_t c)
+{
+    tn_core *core = &tables->cores[c];
+    tn_chip_used(chip, c, core->used);
+    for (size_t j = 0; j < chip->neurons; j++) {
+        size_t i = c * chip->neurons + j;
+        uint64_t bit = core->used[j / 64] & UINT64_C(1) << j % 64;
+        tables->targets[c][j] = read_target(chip, i);
+        core->routed[j / 64] |= chip->target_core[i] >= 0 ? bit : 0;
+        core->output[j / 64] |= chip->target_core[i] == TN_OUTPUT ? bit : 0;
+    }
+    tables->seed[c] = chip->seed[c];
+    core->lanes_used = (uint16_t)((chip->neurons + 63) / 64 * 64);
+}
+
+/* 64-byte aligned; never NULL for zero bytes. */
+static void *allocate(size_t bytes)
+{
+    void *found = NULL;
+    return posix_memalign(&found, 64, bytes ? bytes : 64) ? NULL : found;
+}
+
+/* The unique tables while they are being found. */
+typedef struct {
+    tn_intern rows, types, parameters;
+    uint32_t *parameters_wide, *parameters_narrow; /* by parameters number: 1 + lane table number, or 0 */
+    size_t parameters_capacity;
+    uint32_t n_wide, n_narrow;
+    references *of_core;
+} collection;
+
+static void collection_free(collection *c)
+{
+    tn_intern_free(&c->rows);
+    tn_intern_free(&c->types);
+    tn_intern_free(&c->parameters);
+    free(c->parameters_wide);
+    free(c->parameters_narrow);
+    free(c->of_core);
+}
+
+static tn_error collect(collection *all, const tn_chip *chip)
+{
+    crossbar_rows rows;
+    type_masks types;
+    parameters p;
+    size_t n = chip->n_cores;
+    tn_intern_init(&all->rows, sizeof rows);
+    tn_intern_init(&all->types, sizeof types);
+    tn_intern_init(&all->parameters, sizeof p);
+    all->of_core = calloc(n + 1, sizeof *all->of_core);
+    all->parameters_wide = calloc(n + 1, sizeof *all->parameters_wide);
+    all->parameters_narrow = calloc(n + 1, sizeof *all->parameters_narrow);
+    if (!all->of_core || !all->parameters_wide || !all->parameters_narrow)
+        return TN_ERROR_MEMORY;
+    for (size_t c = 0; c < n; c++) {
+        tn_chip_rows(chip, c, rows.rows);
+        read_types(&types, chip, c);
+        spread(&p, chip, c);
+        size_t row = tn_intern_add(&all->rows, &rows), type = tn_intern_add(&all->types, &types);
+        size_t parameter = tn_intern_add(&all->parameters, &p);
+        if (row == SIZE_MAX || type == SIZE_MAX || parameter == SIZE_MAX)
+            return TN_ERROR_MEMORY;
+        int wide = is_wide(&p, &rows, &types);
+        uint32_t *number = (wide ? all->parameters_wide : all->parameters_narrow) + parameter;
+        uint32_t *count = wide ? &all->n_wide : &all->n_narrow;
+        if (!*number)
+            *number = ++*count;
+        all->of_core[c] = (references){(uint32_t)row, (uint32_t)type, (uint32_t)parameter, (uint8_t)wide, p.kind, p.draws};
+    }
+    return TN_OK;
+}
+
+static void fill_lanes(tn_tick_tables *tables, const collection *all)
+{
+    const parameters *p = (const parameters *)(const void *)all->parameters.keys;
+    int16_t(*narrow)[TN_FIELDS][TN_NEURONS] = tables->narrow;
+    int32_t(*wide)[TN_FIELDS][TN_NEURONS] = tables->wide;
+    uint8_t(*stochastic)[TN_NEURONS][TN_AXON_TYPES + 1] = tables->stochastic;
+    for (size_t i = 0; i < all->parameters.count; i++) {
+        memcpy(tables->initial[i], p[i].initial, sizeof p[i].initial);
+        memcpy(stochastic[i], p[i].stochastic, sizeof p[i].stochastic);
+        uint32_t n = all->parameters_narrow[i], w = all->parameters_wide[i];
+        if (w)
+            memcpy(wide[w - 1], p[i].field, sizeof p[i].field);
+        for (int f = 0; n && f < TN_FIELDS; f++)
+            for (int j = 0; j < TN_NEURONS; j++)
+                narrow[n - 1][f][j] = (int16_t)p[i].field[f][j];
+    }
+}
+
+static void point_cores(tn_tick_tables *tables, const collection *all)
+{
+    const crossbar_rows *rows = tables->rows;
+    const type_masks *types = tables->of_type;
+    uint16_t(*fan_out)[TN_AXONS] = tables->fan_out;
+    int16_t(*narrow)[TN_FIELDS][TN_NEURONS] = tables->narrow;
+    int32_t(*wide)[TN_FIELDS][TN_NEURONS] = tables->wide;
+    uint8_t(*stochastic)[TN_NEURONS][TN_AXON_TYPES + 1] = tables->stochastic;
+    uint8_t *potential = tables->potentials;
+    for (size_t c = 0; c < tables->n_cores; c++) {
+        tn_core *core = &tables->cores[c];
+        const references *r = &all->of_core[c];
+        core->rows = rows[r->rows].rows;
+        core->fan_out = fan_out[r->rows];
+        core->of_type = types[r->types].axons;
+        core->lanes = r->wide ? (const void *)wide[all->parameters_wide[r->lanes] - 1]
+                              : (const void *)narrow[all->parameters_narrow[r->lanes] - 1];
+        core->stochastic = r->kind == TN_STOCHASTIC ? (const void *)stochastic[r->lanes] : NULL;
+        core->potential = potential;
+        core->kind = r->kind;
+        core->wide = r->wide;
+        core->draws = r->draws;
+        potential += TN_NEURONS * (r->wide ? sizeof(int32_t) : sizeof(int16_t));
+        tables->initial_index[c] = r->lanes;
+    }
+}
+
+static tn_error store(tn_tick_tables *tables, const tn_chip *chip, const collection *all)
+{
+    size_t n = chip->n_cores, n_rows = all->rows.count, potential_bytes = 0;
+    for (size_t c = 0; c < n; c++)
+        potential_bytes += TN_NEURONS * (all->of_core[c].wide ? sizeof(int32_t) : sizeof(int16_t));
+    tables->n_cores = n;
+    tables->cores = calloc(n + 1, sizeof *tables->cores);
+    tables->targets = calloc(n + 1, sizeof *tables->targets);
+    tables->initial_index = calloc(n + 1, sizeof *tables->initial_index);
+    tables->seed = calloc(n + 1, sizeof *tables->seed);
+    tables->initial = calloc(all->parameters.count + 1, sizeof *tables->initial);
+    tables->stochastic = calloc(all->parameters.count + 1, sizeof(uint8_t[TN_NEURONS][TN_AXON_TYPES + 1]));
+    tables->rows = allocate(n_rows * sizeof(crossbar_rows));
+    tables->fan_out = allocate(n_rows * sizeof(uint16_t[TN_AXONS]));
+    tables->of_type = allocate(all->types.count * sizeof(type_masks));
+    tables->narrow = allocate(all->n_narrow * sizeof(int16_t[TN_FIELDS][TN_NEURONS]));
+    tables->wide = allocate(all->n_wide * sizeof(int32_t[TN_FIELDS][TN_NEURONS]));
+    tables->potentials = allocate(potential_bytes);
+    if (!tables->cores || !tables->targets || !tables->initial_index || !tables->seed || !tables->initial ||
+        !tables->stochastic || !tables->rows || !tables->fan_out || !tables->of_type || !tables->narrow ||
+        !tables->wide || !tables->potentials)
+        return TN_ERROR_MEMORY;
+    if (n) {
+        memcpy(tables->rows, all->rows.keys, n_rows * sizeof(crossbar_rows));
+        memcpy(tables->of_type, all->types.keys, all->types.count * sizeof(type_masks));
+    }
+    const crossbar_rows *rows = tables->rows;
+    uint16_t(*fan_out)[TN_AXONS] = tables->fan_out;
+    for (size_t i = 0; i < n_rows; i++)
+        for (int axon = 0; axon < TN_AXONS; axon++) {
+            int bits = 0;
+            for (int w = 0; w < TN_NEURON_WORDS; w++)
+                bits += __builtin_popcountll(rows[i].rows[axon][w]);
+            fan_out[i][axon] = (uint16_t)bits;
+        }
+    for (size_t c = 0; c < n; c++)
+        read_connections(tables, chip, c);
+    fill_lanes(tables, all);
+    point_cores(tables, all);
+    return TN_OK;
+}
+
+tn_error tn_tick_build(tn_tick_tables *tables, const tn_chip *chip)
+{
+    collection all;
+    memset(&all, 0, sizeof all);
+    memset(tables, 0, sizeof *tables);
+    tn_error error = collect(&all, chip);
+    if (!error)
+        error = store(tables, chip, &all);
+    collection_free(&all);
+    if (error)
+        tn_tick_tables_free(tables);
+    return error;
+}
+
+void tn_tick_tables_free(tn_tick_tables *tables)
+{
+    free(tables->cores);
+    free(tables->targets);
+    free(tables->initial);
+    free(tables->initial_index);
+    free(tables->seed);
+    free(tables->rows);
+    free(tables->fan_out);
+    free(tables->of_type);
+    free(tables->narrow);
+    free(tables->wide);
+    free(tables->stochastic);
+    free(tables->potentials);
+    memset(tables, 0, sizeof *tables);
+}

@@ -1,0 +1,159 @@
+"""The tick engine: any chip, the full neuron model, one tick after another, in C (csrc/tick.h)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tncc.errors import InputError
+from tncc.runtime import _native
+from tncc.runtime.config import ChipConfig
+from tncc.runtime.engine import Engine, Events, RunResult, Spikes, Stats, check_run_arguments, target_hops
+
+Array = npt.NDArray[Any]
+
+_SECONDS_A_CALL = 0.1  # between two looks at Ctrl-C
+
+
+class TickEngine(Engine):
+    """Every chip, every neuron; `threads` share the cores.
+
+    Attributes:
+        variant: the instruction set in use, one of `_native.variants()`; the fastest unless asked otherwise.
+    """
+
+    name = "tick"
+
+    def __init__(
+        self, config: ChipConfig, *, threads: int = 1, variant: str | None = None, hops: Array | None = None
+    ) -> None:
+        """`hops` (int32 [cores, neurons]) replaces the mesh hops of each neuron's spikes: for parts of a chip."""
+        super().__init__(config, threads=threads)
+        self.variant, number = choose_variant(variant)
+        self._handle = _native.tick_new(config, target_hops(config) if hops is None else hops, threads, number)
+        self._pace = Pace()
+
+    @property
+    def stats(self) -> Stats:
+        """Exact totals since reset."""
+        spikes, events = np.zeros((2, self.config.n_cores), np.int64)
+        hops = _native.tick_stats(self._handle, spikes, events)
+        return Stats(self.tick, int(spikes.sum()), int(events.sum()), hops, spikes, events)
+
+    @stats.setter
+    def stats(self, value: Stats) -> None:
+        """The base class starts every engine with empty totals; here C keeps them."""
+
+    def reset(self) -> None:
+        self.tick = 0
+        _native.tick_reset(self._handle)
+
+    def run(
+        self,
+        ticks: int,
+        pins: Array | None = None,
+        events: Events | None = None,
+        record: Array | None = None,
+        probes: Array | None = None,
+    ) -> RunResult:
+        check_run_arguments(self.config, self.tick, ticks, pins, events, record, probes)
+        outputs = np.zeros((ticks, self.config.output_pins), np.uint8)
+        pins = None if pins is None else np.ascontiguousarray(pins)
+        record = None if record is None else np.ascontiguousarray(record)
+        columns, bounds = _by_tick(events, self.tick, ticks)
+        order = potentials = sorted_probes = None
+        if probes is not None:
+            order = np.argsort(probes[:, 0], kind="stable")
+            sorted_probes = np.ascontiguousarray(probes[order], np.int32)
+            potentials = np.zeros((ticks, len(probes)), np.int32)
+        recorded: list[tuple[Array, Array, Array]] = []
+        for i, end in self._pace.pieces(ticks):
+            piece = None
+            if columns is not None:
+                first, last = np.searchsorted(bounds, [self.tick, self.tick + end - i])
+                piece = tuple(column[first:last] for column in columns)
+            _native.tick_run(
+                self._handle,
+                end - i,
+                None if pins is None else pins[i:end],
+                piece,  # type: ignore[arg-type]  # a tuple of four
+                outputs[i:end],
+                record,
+                sorted_probes,
+                None if potentials is None else potentials[i:end],
+            )
+            self.tick += end - i
+            if record is not None:
+                recorded.append(self._take_recorded())
+        if potentials is not None and order is not None:
+            unsorted = np.empty_like(potentials)
+            unsorted[:, order] = potentials
+            potentials = unsorted
+        return RunResult(outputs, None if record is None else sorted_spikes(recorded), potentials)
+
+    def _take_recorded(self) -> tuple[Array, Array, Array]:
+        count = _native.tick_recorded_count(self._handle)
+        found = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int32)
+        _native.tick_recorded(self._handle, *found)
+        return found
+
+
+class Pace:
+    """Cuts a run into pieces that take about a tenth of a second, so that Ctrl-C is heard between them."""
+
+    def __init__(self) -> None:
+        self._ticks = 16
+
+    def pieces(self, ticks: int) -> Iterator[tuple[int, int]]:
+        """(begin, end) of each piece in turn; measures how long the caller takes with each."""
+        begin = 0
+        while begin < ticks:
+            end = min(ticks, begin + self._ticks)
+            started = time.perf_counter()
+            yield begin, end
+            seconds = time.perf_counter() - started
+            if end - begin == self._ticks and seconds < _SECONDS_A_CALL / 2:
+                self._ticks *= 2
+            elif seconds > 2 * _SECONDS_A_CALL and self._ticks > 1:
+                self._ticks //= 2
+            begin = end
+
+
+def choose_variant(name: str | None) -> tuple[str, int]:
+    """The instruction set to use and its number: the fastest, or the one asked for; InputError where there is none."""
+    known = _native.variants()
+    if name is None:
+        name = list(known)[-1]
+    if name not in known:
+        raise InputError(f"this processor does not run the engine variant {name!r}; it runs {', '.join(known)}")
+    return name, known[name]
+
+
+def sorted_spikes(parts: list[tuple[Array, Array, Array]]) -> Spikes:
+    """(tick, core, neuron) arrays joined and sorted."""
+    if not parts:
+        return Spikes(np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32))
+    tick, core, neuron = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.lexsort((neuron, core, tick))
+    return Spikes(tick[order], core[order], neuron[order])
+
+
+def _by_tick(events: Events | None, tick: int, ticks: int) -> tuple[tuple[Array, ...] | None, Array]:
+    """The events' columns sorted by tick, in the types that C takes, and the tick column."""
+    if events is None:
+        return None, np.zeros(0, np.int64)
+    order = np.argsort(events.tick, kind="stable")
+    columns = tuple(
+        np.ascontiguousarray(column[order], dtype)
+        for column, dtype in (
+            (events.tick, np.int64),
+            (events.core, np.int32),
+            (events.axon, np.int32),
+            (events.delay, np.uint8),
+        )
+    )
+    return columns, columns[0]

@@ -1,0 +1,120 @@
+"""Every engine, variant and thread count gives the same spikes, potentials and totals on random chips."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.runtime.random_chips import all_probes, random_chip, random_input
+from tncc.runtime import _native
+from tncc.runtime.config import ChipConfig
+from tncc.runtime.engine import Engine, Events, RunResult
+from tncc.runtime.engine_numpy import NumpyEngine
+from tncc.runtime.engine_tick import TickEngine
+
+SIZES = st.sampled_from([(1, 1, 1), (2, 8, 8), (5, 40, 33), (4, 13, 100), (3, 256, 256), (70, 20, 70)])
+
+
+def assert_same_result(a: RunResult, b: RunResult, what: str) -> None:
+    np.testing.assert_array_equal(a.outputs, b.outputs, err_msg=what)
+    assert a.spikes is not None and b.spikes is not None
+    for field in ("tick", "core", "neuron"):
+        np.testing.assert_array_equal(getattr(a.spikes, field), getattr(b.spikes, field), err_msg=what)
+    if a.potentials is not None:
+        np.testing.assert_array_equal(a.potentials, b.potentials, err_msg=what)
+
+
+def assert_same_stats(a: Engine, b: Engine, what: str) -> None:
+    first, second = a.stats, b.stats
+    for name in ("ticks", "spikes", "synaptic_events", "hops"):
+        assert getattr(first, name) == getattr(second, name), (what, name)
+    np.testing.assert_array_equal(first.core_spikes, second.core_spikes, err_msg=what)
+    np.testing.assert_array_equal(first.core_synaptic_events, second.core_synaptic_events, err_msg=what)
+
+
+def assert_agree(
+    config: ChipConfig, reference: Engine, others: dict[str, Engine], seed: int, pieces: list[int]
+) -> None:
+    """Runs the same input, cut into the same pieces, through all engines."""
+    rng = np.random.default_rng(seed)
+    record = rng.random(config.neuron_type.shape) < 0.7
+    probes = rng.permutation(all_probes(config))[:300]
+    for ticks in pieces:
+        pins, events = random_input(rng, config, reference.tick, ticks, rate=float(rng.choice([0.02, 0.5])))
+        expected = reference.run(ticks, pins, events, record, probes)
+        for what, engine in others.items():
+            assert_same_result(engine.run(ticks, pins, events, record, probes), expected, what)
+    for what, engine in others.items():
+        assert_same_stats(engine, reference, what)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=SIZES,
+    large=st.booleans(),
+    draws=st.booleans(),
+    stochastic=st.booleans(),
+    density=st.sampled_from([0.05, 0.5, 1.0]),
+)
+@settings(max_examples=40, deadline=None)
+def test_tick_engine_equals_numpy(
+    seed: int, size: tuple[int, int, int], large: bool, draws: bool, stochastic: bool, density: float
+) -> None:
+    config = random_chip(
+        np.random.default_rng(seed),
+        *size,
+        large=large,
+        draws=draws,
+        stochastic=stochastic,
+        memoryless=0.3,
+        density=density,
+    )
+    engines: dict[str, Engine] = {
+        f"{variant}, {threads} threads": TickEngine(config, threads=threads, variant=variant)
+        for threads, variant in zip((1, 2, 3), _native.variants(), strict=False)
+    }
+    assert_agree(config, NumpyEngine(config), engines, seed, [1, 23, 0, 16])
+
+
+@pytest.mark.parametrize("variant", list(_native.variants()))
+def test_every_variant_on_long_runs_of_full_cores(variant: str) -> None:
+    for seed in range(4):
+        config = random_chip(np.random.default_rng(seed), 6, 256, 256, large=seed % 2 == 1, density=0.5)
+        assert_agree(config, NumpyEngine(config), {variant: TickEngine(config, variant=variant)}, seed, [120])
+
+
+@pytest.mark.parametrize("variant", list(_native.variants()))
+def test_all_axons_of_one_type_active(variant: str) -> None:
+    """256 active axons of one type: one more than a byte counts."""
+    for large in (False, True):
+        config = random_chip(np.random.default_rng(5), 2, 256, 256, large=large, density=1.0)
+        config.axon_types[:] = 2
+        config.neuron_types["weights"][:] = 1
+        config.neuron_types["threshold"][:] = np.maximum(256 - 2 * config.neuron_types["leak"], 1)
+        config.neuron_types["reset_mode"][:] = 0
+        config.neuron_types["negative_saturate"][:] = 1
+        config.check()
+        engines: list[Engine] = [NumpyEngine(config), TickEngine(config, variant=variant)]
+        core, axon = (x.ravel().astype(np.int32) for x in np.indices((2, 256)))
+        events = Events(np.zeros(512, np.int64), core, axon, np.ones(512, np.uint8))
+        probes = all_probes(config)
+        record = np.ones(config.neuron_type.shape, np.bool_)
+        expected, found = (engine.run(5, None, events, record, probes) for engine in engines)
+        assert_same_result(found, expected, variant)
+
+
+def test_reset_starts_over() -> None:
+    config = random_chip(np.random.default_rng(3), 5, 40, 40)
+    engine = TickEngine(config, threads=2)
+    rng = np.random.default_rng(4)
+    pins, events = random_input(rng, config, 0, 30)
+    record = np.ones(config.neuron_type.shape, np.bool_)
+    first = engine.run(30, pins, events, record, all_probes(config))
+    stats = engine.stats
+    engine.run(7)
+    engine.reset()
+    assert engine.tick == 0 and engine.stats.spikes == 0
+    assert_same_result(engine.run(30, pins, events, record, all_probes(config)), first, "after reset")
+    assert engine.stats.hops == stats.hops and engine.stats.spikes == stats.spikes
