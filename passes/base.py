@@ -19,12 +19,14 @@ class Pass:
     Class attributes:
         name: as typed in a pipeline; file = snake_case of it, class = CamelCase, golden folder = the name.
         requires, ensures: names of invariants (tncc.ir.invariants) that hold before and after.
+        invalidates: invariants that earlier passes ensured and that need not hold any more.
         exact: whether the module means the same, bit for bit, before and after.
     """
 
     name: ClassVar[str]
     requires: ClassVar[tuple[str, ...]] = ()
     ensures: ClassVar[tuple[str, ...]] = ()
+    invalidates: ClassVar[tuple[str, ...]] = ()
     exact: ClassVar[bool] = True
 
     def run(self, module: Module, chip: Chip) -> Module:
