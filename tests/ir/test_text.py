@@ -21,7 +21,7 @@ from tncc.ir.printer import to_text
 from tncc.ir.text_files import load_text, save_text
 from tncc.ir.types import Domain, TensorType
 
-slow = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+slow = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @slow
@@ -196,7 +196,7 @@ def test_a_hostile_sidecar_is_refused(tmp_path: Path) -> None:
             'nn.graph @g { %c = constant() {value = i8[4] @t} : int[4] loc("a") return %c }',
             "t:1:46: there is no tensor 't' beside this file\n  hint: the text was printed without them",
         ),
-        ("core.netlist { }", "t:1:16: the netlist lacks a chip statement\n  hint: chip {} is the default chip"),
+        ("core.netlist { }", "t:1:1: the netlist lacks a chip statement\n  hint: chip {} is the default chip"),
         (
             "core.netlist { chip {axon = 3} }",
             "t:1:22: chip has no 'axon'\n  hint: did you mean axons?",
@@ -219,17 +219,14 @@ def test_parse_errors(text: str, message: str) -> None:
     assert str(caught.value) == message
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graphs, st.data())
 def test_damaged_text_is_a_module_or_a_compile_error(graph: Graph, data: st.DataObject) -> None:
     text = to_text(graph)
     at = data.draw(st.integers(0, len(text) - 1))
     cut = data.draw(st.integers(0, 3))
-    text = (
-        text[:at]
-        + data.draw(st.sampled_from(["", "%", '"', "[", "]", "{", "9" * 5000, "i8[", "0x", "*", "..", "\\"]))
-        + text[at + cut :]
-    )
+    junk = data.draw(st.sampled_from(["", "%", '"', "[", "]", "{", "9" * 5000, "i8[", "0x", "*", "..", "\\"]))
+    text = text[:at] + junk + text[at + cut :]
     try:
         parse(text)
     except CompileError as error:
@@ -237,11 +234,6 @@ def test_damaged_text_is_a_module_or_a_compile_error(graph: Graph, data: st.Data
 
 
 def test_deep_nesting_is_refused() -> None:
-    text = (
-        'core.netlist { chip {} layer 0 {name = "a", kind = "b", location = "c", note = {x = '
-        + "(" * 50000
-        + "1"
-        + ")" * 50000
-    )
+    note = "(" * 5000 + "1" + ")" * 5000
     with pytest.raises(CompileError, match="nested more than 16 deep"):
-        parse(text + "}} }")
+        parse('core.netlist { chip {} layer 0 {name = "a", kind = "b", location = "c", note = {x = ' + note + "}} }")
