@@ -67,7 +67,7 @@ class _NetlistReader:
                 if name in self.assigned:
                     raise reader.error(key, f"array {name} is set twice")
                 self.assigned[name] = (key, value)
-            else:
+            elif child.data == "statement":
                 self._sort_in(child)
 
     def _sort_in(self, statement: Tree[Token]) -> None:
@@ -99,7 +99,7 @@ class _NetlistReader:
 
     def netlist(self) -> Netlist:
         chip = self._chip()
-        arrays = self._from_arrays() if self.assigned else self._from_blocks(chip)
+        arrays: dict[str, Any] = {**(self._from_arrays() if self.assigned else self._from_blocks(chip))}
         tables = {name: arrays.pop(f"neuron_types.{name}") for name in NEURON_FIELDS}
         return Netlist(
             chip=chip,
@@ -107,6 +107,7 @@ class _NetlistReader:
             layers=tuple(self._layer(statement) for statement in self.statements["layer"]),
             inputs=tuple(self._port(statement) for statement in self.statements["input"]),
             outputs=tuple(self._port(statement) for statement in self.statements["output"]),
+            approximations=self.reader.approximations(self.tree),
             **arrays,
         )
 

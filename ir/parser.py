@@ -52,6 +52,8 @@ class _GraphReader:
         outputs: tuple[str, ...] = ()
         for statement in statements:
             assert isinstance(statement, Tree)
+            if statement.data == "approximation":
+                continue
             if statement.data == "input":
                 name, type_token = statement.children
                 inputs.append(Value(self.reader.name(name), self.reader.tensor_type(type_token)))
@@ -59,7 +61,7 @@ class _GraphReader:
                 ops.append(self._op(statement))
             else:
                 outputs = self._names(statement.children[0])
-        return Graph(self.reader.name(symbol), tuple(inputs), tuple(ops), outputs)
+        return Graph(self.reader.name(symbol), tuple(inputs), tuple(ops), outputs, self.reader.approximations(tree))
 
     def _names(self, tree: Node) -> tuple[str, ...]:
         assert isinstance(tree, Tree)

@@ -52,7 +52,8 @@ class _Printer:
     # --- nn level ---------------------------------------------------------------------------------------------------
 
     def _graph(self, graph: Graph) -> str:
-        lines = [f"input {name_text('%', value.name)} : {value.type}" for value in graph.inputs]
+        lines = _approximations(graph)
+        lines += [f"input {name_text('%', value.name)} : {value.type}" for value in graph.inputs]
         lines += [self._op(op) for op in graph.ops]
         lines.append(f"return {_names(graph.outputs)}".rstrip())
         return f"nn.graph {name_text('@', graph.name)} {{\n" + "".join(f"  {line}\n" for line in lines) + "}\n"
@@ -65,6 +66,7 @@ class _Printer:
     # --- core level -------------------------------------------------------------------------------------------------
 
     def _head(self, netlist: Netlist) -> Iterable[str]:
+        yield from _approximations(netlist)
         yield _braced("chip", [(k, self._value(v, k, 4)) for k, v in chip_fields(netlist.chip)])
         for number, layer in enumerate(netlist.layers):
             pairs = [(f.name, getattr(layer, f.name)) for f in fields(Layer)]
@@ -166,6 +168,10 @@ def _rows(crossbar: Array) -> str:
     runs = zip(starts, [*starts[1:], len(rows)], strict=True)
     lines = [f'"{rows[start]}"' + (f" * {end - start}" if end - start > 1 else "") for start, end in runs]
     return "[\n      " + ",\n      ".join(lines) + "]"
+
+
+def _approximations(module: Graph | Netlist) -> list[str]:
+    return [f"approximate {quote(reason)}" for reason in module.approximations]
 
 
 def _names(names: Iterable[str]) -> str:

@@ -96,6 +96,11 @@ class Reader:
         """A word or a string."""
         return self.string(token) if str(token).startswith('"') else str(token)
 
+    def approximations(self, module: Tree[Token]) -> tuple[str, ...]:
+        """The reasons of a module's `approximate` statements."""
+        found = [child for child in module.children if isinstance(child, Tree) and child.data == "approximation"]
+        return tuple(self.string(child.children[0]) for child in found)
+
     def integer(self, node: Node) -> int:
         value = self.value(node)
         if type(value) is not int:

@@ -62,6 +62,7 @@ graphs = st.builds(
     st.lists(st.builds(Value, names, tensor_types), max_size=2).map(tuple),
     st.lists(an_op(), max_size=4).map(tuple),
     st.lists(names, max_size=2).map(tuple),
+    st.lists(st.text(max_size=5), max_size=2).map(tuple),
 )
 
 notes = st.recursive(
@@ -121,4 +122,5 @@ def netlists(draw: st.DrawFn) -> Netlist:
         input_delay=array("uint8", k),
         inputs=tuple(draw(st.lists(port, max_size=2))),
         outputs=tuple(draw(st.lists(port, max_size=2))),
+        approximations=tuple(draw(st.lists(st.text(max_size=5), max_size=2))),
     )
