@@ -166,7 +166,10 @@ def test_a_hostile_sidecar_is_refused(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "t:1:1: unexpected the end of the text\n  hint: expected 'core.netlist' or 'nn.graph' or 'sidecar'"),
-        ("nn.graph @g {", "t:1:13: unexpected the end of the text\n  hint: expected 'approximate' or 'input' or 'return' or a %name"),
+        (
+            "nn.graph @g {",
+            "t:1:13: unexpected the end of the text\n  hint: expected 'approximate' or 'input' or 'return' or a %name",
+        ),
         ("nn.graph @g {\n  return $ }", "t:2:10: unexpected '$'\n  hint: expected '}' or a %name"),
         (
             'nn.graph @g {\n  %c = cilp(%x) {low = 0.0} : real[] loc("a")\n  return %c }',
