@@ -1,0 +1,147 @@
+"""Whatever is wrong with a file or a model is said in one message."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tncc import CompileError
+from tncc.frontends.onnx import load
+
+sys.path.insert(0, str(Path(__file__).parent))
+from onnx_models import model, node
+
+
+def message(source: object) -> str:
+    with pytest.raises(CompileError) as caught:
+        load(source)  # type: ignore[arg-type]  # some cases are of wrong types on purpose
+    return str(caught.value)
+
+
+def relu(**kwargs: object) -> onnx.ModelProto:
+    return model([node("Relu", "x", "y")], {"x": ("n", 3)}, ["y"], **kwargs)  # type: ignore[arg-type]
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    assert message(tmp_path / "none.onnx") == f"{tmp_path}/none.onnx: no such file"
+
+
+def test_folder(tmp_path: Path) -> None:
+    assert message(tmp_path) == f"{tmp_path}: is a folder, not an ONNX file"
+
+
+def test_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"")
+    assert message(tmp_path / "m.onnx") == f"{tmp_path}/m.onnx: the file is empty"
+
+
+@pytest.mark.parametrize("data", [b"hello, world\n" * 20, b"\x89PNG\r\n\x1a\n" + bytes(99), bytes(50), b"{}"])
+def test_not_onnx(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(data)
+    assert message(str(path)) == (f"{path}: not an ONNX file\n  hint: expected a model as torch.onnx.export writes it")
+
+
+def test_truncated(tmp_path: Path) -> None:
+    path = tmp_path / "m.onnx"
+    data = model([node("Add", "x w", "y")], {"x": ("n", 999)}, ["y"], {"w": np.ones(999, np.float32)})
+    path.write_bytes(data.SerializeToString()[:2000])
+    missing = len(data.SerializeToString()) - 2000
+    text = message(path)
+    assert text.startswith(f"{path}: the file is truncated: at least ")
+    assert text.endswith(" bytes are missing\n  hint: copy or export it again")
+    assert 0 < int(text.split("at least ")[1].split()[0]) <= missing
+
+
+def test_external_data(tmp_path: Path) -> None:
+    proto = model([node("Add", "x w", "y")], {"x": ("n", 999)}, ["y"], {"w": np.ones(999, np.float32)})
+    path = tmp_path / "m.onnx"
+    onnx.save(proto, path, save_as_external_data=True, location="w.data", size_threshold=0)
+    assert load(path).name == "m"
+    assert message(path.read_bytes()) == (
+        "test: the weights lie in another file (w.data)\n  hint: give the path of the .onnx file"
+    )
+    (tmp_path / "w.data").unlink()
+    assert message(path) == (
+        f"{path}: the weights lie in w.data, which is missing\n  hint: keep the two files in one folder"
+    )
+
+
+@pytest.mark.parametrize("opset", [9, 10, 24])
+def test_opset(opset: int) -> None:
+    assert message(relu(opset=opset)) == (
+        f"test: operator set {opset} is not supported; supported are 11 to 23\n"
+        "  hint: export with another opset_version, or convert with onnx.version_converter"
+    )
+
+
+def test_dynamic_spatial_size() -> None:
+    proto = model([node("Relu", "x", "y")], {"x": ("n", 3, "h", 32)}, ["y"])
+    assert message(proto) == (
+        "test: input 'x' has shape [n, 3, h, 32]: dimension 2 is not fixed\n"
+        "  hint: only dimension 0, the batch, may be free; export with static spatial sizes"
+    )
+
+
+def test_fixed_batch() -> None:
+    proto = model([node("Relu", "x", "y")], {"x": (4, 3)}, ["y"])
+    assert message(proto) == (
+        "test: input 'x' has shape [4, 3]: the batch is fixed to 4\n"
+        "  hint: export with a free batch dimension (dynamic_axes or dynamic_shapes) or with batch 1"
+    )
+
+
+def test_scalar_input() -> None:
+    proto = model([node("Relu", "x", "y")], {"x": ()}, ["y"])
+    assert message(proto) == "test: input 'x' is a scalar; dimension 0 must be the batch"
+
+
+def test_control_flow() -> None:
+    branch = onnx.helper.make_graph(
+        [node("Relu", "x", "r")], "b", [], [onnx.helper.make_tensor_value_info("r", 1, None)]
+    )
+    proto = model(
+        [
+            node("ReduceSum", "x", "s", keepdims=0),
+            node("Cast", "s", "c", to=9),
+            node("If", "c", "y", name="choose", then_branch=branch, else_branch=branch),
+        ],
+        {"x": ("n", 3)},
+        ["y"],
+    )
+    assert message(proto) == (
+        "choose: If (a subgraph that depends on the data) is not supported\n  hint: export a model without control flow"
+    )
+
+
+def test_unknown_operator() -> None:
+    proto = model([node("Frobnicate", "x", "y", domain="acme")], {"x": ("n", 3)}, ["y"], extra_domains=["acme"])
+    assert message(proto) == (
+        "Frobnicate_y: operator Frobnicate of domain 'acme' is not known to ONNX Runtime\n"
+        "  hint: export with standard ONNX operators"
+    )
+
+
+def test_constants_that_cannot_be_computed() -> None:
+    constants = {"a": np.array([1], np.int64), "b": np.array([0], np.int64), "big": np.array([10**6, 10**6])}
+    proto = model([node("Div", "a b", "c"), node("Add", "x c", "y")], {"x": ("n", 3)}, ["y"], constants)
+    assert message(proto) == "Div_c: Div of constants cannot be computed: integer division by zero"
+    proto = model([node("ConstantOfShape", "big", "c"), node("Add", "x c", "y")], {"x": ("n", 3)}, ["y"], constants)
+    assert message(proto) == (
+        "ConstantOfShape_c: ConstantOfShape of constants cannot be computed: "
+        "its result would have 1000000000000 elements"
+    )
+
+
+def test_training_mode() -> None:
+    four = {name: np.ones(3, np.float32) for name in "abcd"}
+    proto = model(
+        [node("BatchNormalization", "x a b c d", "y", name="bn", training_mode=1)], {"x": ("n", 3, 4, 4)}, ["y"], four
+    )
+    assert message(proto) == (
+        "bn: BatchNormalization in training mode depends on the batch\n  hint: call model.eval() before exporting"
+    )

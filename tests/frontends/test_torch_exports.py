@@ -1,0 +1,160 @@
+"""Models as torch.onnx.export writes them, by both exporters."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from tncc.frontends.onnx import load, split_host
+from tncc.ir import ops
+
+torch = pytest.importorskip("torch")
+sys.path.insert(0, str(Path(__file__).parent))
+from onnx_models import run
+
+F = torch.nn.functional
+
+
+def straight_through(smooth: Any, hard: Any) -> Any:
+    return smooth + (hard - smooth).detach()
+
+
+ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
+    "ge": lambda x: (x >= 0).float(),
+    "gt": lambda x: (x > 0.25).float(),
+    "le": lambda x: (x <= 0).float(),
+    "lt": lambda x: (x < 0).float(),
+    "constant_left": lambda x: (x >= 0.25).float(),
+    "per_channel": lambda x: (x > torch.linspace(-1, 1, x.shape[1]).reshape(1, -1, *[1] * (x.dim() - 2))).float(),
+    "where": lambda x: torch.where(x > 0, 1.0, 0.0),
+    "where_swapped": lambda x: torch.where(x < 0, torch.zeros_like(x), torch.ones_like(x)),
+    "heaviside": lambda x: torch.heaviside(x, torch.tensor(1.0)),
+    "not": lambda x: (~(x < 0)).float(),
+    "clamp_detach": lambda x: straight_through(torch.clamp(x, 0, 1), (x >= 0.5).float()),
+    "clamp_round": lambda x: torch.round(torch.clamp(x, 0, 1)),
+}
+
+
+class Net(torch.nn.Module):
+    """Transduction, channel shuffles three ways, grouped convolution, pooling, linear layer, class vote."""
+
+    def __init__(self, activation: Callable[[Any], Any], norm: bool) -> None:
+        super().__init__()
+        self.activation = activation
+        self.conv1 = torch.nn.Conv2d(1, 8, 3, padding=1, bias=not norm)
+        self.conv2 = torch.nn.Conv2d(8, 8, 3, groups=2, stride=2, padding=1, bias=not norm)
+        self.norms = torch.nn.ModuleList([torch.nn.BatchNorm2d(8) if norm else torch.nn.Identity() for _ in range(2)])
+        self.linear = torch.nn.Linear(128, 20)
+        self.register_buffer("permutation", torch.randperm(8))
+        for norm_layer in self.norms:
+            if norm:
+                norm_layer.weight.data = torch.randn(8)
+                norm_layer.bias.data = torch.randn(8)
+                norm_layer.running_mean = torch.randn(8)
+                norm_layer.running_var = torch.rand(8) + 0.5
+
+    def forward(self, x: Any) -> Any:
+        def trinary(weight: Any) -> Any:
+            return torch.clamp(torch.round(weight * 5), -1, 1)
+
+        x = self.activation(self.norms[0](self.conv1(x)))
+        x = x[:, self.permutation]
+        x = F.conv2d(x, trinary(self.conv2.weight), self.conv2.bias, 2, 1, 1, 2)
+        x = self.activation(self.norms[1](x))
+        n = x.shape[0]
+        x = x.view(n, 2, 4, 4, 4).transpose(1, 2).reshape(n, 8, 4, 4)
+        x = x.flatten(1)
+        x = self.activation(F.linear(x, trinary(self.linear.weight), self.linear.bias))
+        return x.reshape(-1, 2, 10).mean(1)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logging.disable(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    logging.disable(logging.NOTSET)
+
+
+def export(module: Any, example: Any, dynamo: bool, opset: int) -> onnx.ModelProto:
+    module.eval()
+    if dynamo:
+        shapes = ({0: torch.export.Dim("n")},)
+        program = torch.onnx.export(
+            module, (example,), dynamo=True, dynamic_shapes=shapes, opset_version=opset, verbose=False
+        )
+        return program.model_proto  # type: ignore[no-any-return]
+    file = io.BytesIO()
+    torch.onnx.export(
+        module,
+        (example,),
+        file,
+        dynamo=False,
+        opset_version=opset,
+        input_names=["x"],
+        output_names=["y"],
+        dynamic_axes={"x": {0: "n"}},
+    )
+    return onnx.load_from_string(file.getvalue())
+
+
+CASES = [(name, False, opset) for name in ACTIVATIONS if name != "heaviside" for opset in (11, 17)]
+CASES += [(name, True, 18) for name in ("per_channel", "heaviside", "clamp_detach", "not")]
+CASES += [("ge", False, 20), ("where", True, 23)]
+
+
+@pytest.mark.parametrize(("name", "dynamo", "opset"), CASES)
+def test_export(name: str, dynamo: bool, opset: int) -> None:
+    torch.manual_seed(7)
+    proto = export(Net(ACTIVATIONS[name], norm=True), torch.rand(2, 1, 8, 8), dynamo, opset)
+    loaded = load(proto)
+    kinds = [type(op) for op in loaded.graph.ops]
+    assert kinds.count(ops.Conv2d) == 2 and kinds.count(ops.Linear) == 1
+    assert kinds.count(ops.HostOp) == 1  # the class vote's mean
+    assert all(set(np.unique(op.weight)) <= {-1, 0, 1} for op in loaded.graph.ops if isinstance(op, ops.Linear))
+    types = loaded.graph.types
+    weighted = [op for op in loaded.graph.ops if isinstance(op, ops.Conv2d | ops.Linear)][1:]
+    assert all(types[op.inputs[0]].domain == "spikes" for op in weighted)
+    x = np.random.default_rng(0).normal(size=(5, 1, 8, 8)).astype(np.float32)
+    expected = run(proto, {"x": x})
+    np.testing.assert_array_equal(list(run(loaded.model, {"x": x}).values()), list(expected.values()))
+    # the host's part of it, with the boundary values passed along
+    voted = next(op for op in loaded.graph.ops if isinstance(op, ops.HostOp)).inputs[0]
+    for entering, leaving in ((weighted[0].inputs[0], voted), (weighted[0].inputs[0], weighted[1].inputs[0])):
+        prefix, suffix = split_host(loaded.model, [entering], [leaving])
+        assert prefix is not None and suffix is not None
+        whole = onnx.ModelProto()
+        whole.CopyFrom(loaded.model)
+        whole.graph.output.append(onnx.ValueInfoProto(name=leaving))
+        through = run(whole, {"x": x})[leaving].astype(np.float32)
+        assert run(prefix, {"x": x})[entering].dtype == np.float32
+        np.testing.assert_array_equal(list(run(suffix, {leaving: through}).values()), list(expected.values()))
+
+
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_batch_of_one(dynamo: bool) -> None:
+    """A model exported without dynamic shapes: batch 1 everywhere, in reshape targets too."""
+    torch.manual_seed(3)
+    net = Net(ACTIVATIONS["ge"], norm=False).eval()
+    if dynamo:
+        proto = torch.onnx.export(net, (torch.rand(1, 1, 8, 8),), dynamo=True, opset_version=18, verbose=False)
+        proto = proto.model_proto
+    else:
+        file = io.BytesIO()
+        torch.onnx.export(net, (torch.rand(1, 1, 8, 8),), file, dynamo=False, opset_version=17, input_names=["x"])
+        proto = onnx.load_from_string(file.getvalue())
+    loaded = load(proto)
+    x = np.random.default_rng(0).normal(size=(4, 1, 8, 8)).astype(np.float32)
+    one_by_one = np.concatenate([next(iter(run(proto, {"x": x[i : i + 1]}).values())) for i in range(4)])
+    np.testing.assert_array_equal(next(iter(run(loaded.model, {"x": x}).values())), one_by_one)
+    assert sum(isinstance(op, ops.HostOp) for op in loaded.graph.ops) == 1

@@ -1,0 +1,444 @@
+"""Rewrites an ONNX model into the form that the importer and the host runtime share.
+
+After it: the batch dimension of every input is free, all other dimensions are fixed; local functions are inlined;
+whatever does not depend on an input is an initializer; reshape targets are constants; every node has a unique name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.numpy_helper
+import onnx.shape_inference
+
+from tncc.errors import CompileError
+from tncc.frontends.onnx.evaluate import MAX_IR_VERSION, CannotEvaluate, evaluate, is_foldable
+
+Array = npt.NDArray[Any]
+
+BATCH = "batch"
+# Two batch sizes: what differs between them, and only that, depends on the batch.
+PROBES = (5, 7)
+MAX_SHAPE_ELEMENTS = 1 << 16  # larger intermediate results are not shape computations
+BROADCASTING = set(
+    [
+        "Add",
+        "Sub",
+        "Mul",
+        "Div",
+        "Min",
+        "Max",
+        "Where",
+        "And",
+        "Or",
+        "Xor",
+        "Equal",
+        "Less",
+        "LessOrEqual",
+        "Greater",
+        "GreaterOrEqual",
+    ]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """What is known of a model's tensors at one batch size: shapes, element types, values that are constant."""
+
+    batch: int
+    shapes: dict[str, tuple[int, ...]]
+    element_types: dict[str, int]
+    constants: dict[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Cleaned:
+    """A cleaned model and what its tensors are at the two batch sizes of PROBES."""
+
+    model: onnx.ModelProto
+    probes: tuple[Probe, Probe]
+
+
+def clean(model: onnx.ModelProto, where: object) -> Cleaned:
+    """The model in the form above; `model` is consumed.
+
+    Raises:
+        CompileError: dynamic spatial sizes, or nodes that no ONNX Runtime could evaluate.
+    """
+    fixed = _free_batch(model, where)
+    model = _inline(model, where)
+    _constants_to_initializers(model)
+    _name_nodes(model)
+    _fold(model)
+    if fixed:
+        _free_reshapes(model)
+    model = _simplify(model, where)
+    del model.graph.value_info[:]
+    _constants_to_initializers(model)
+    _name_nodes(model)
+    _check_operators(model)
+    _fold(model)
+    if fixed:
+        _free_reshapes(model)
+    _gather_nd_to_gather(model)
+    probes = _resolve_shapes(model, where)
+    _remove_unused(model)
+    _type_outputs(model, probes)
+    model.ir_version = min(model.ir_version, MAX_IR_VERSION)
+    return Cleaned(model, probes)
+
+
+def initializers(model: onnx.ModelProto) -> dict[str, Array]:
+    """The model's constants by name."""
+    return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def _replace(repeated: Any, values: list[Any]) -> None:
+    del repeated[:]
+    repeated.extend(values)
+
+
+def _free_batch(model: onnx.ModelProto, where: object) -> bool:
+    """Makes dimension 0 of every input free; True where it was fixed to 1."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    _replace(model.graph.input, [value for value in model.graph.input if value.name not in stored])
+    if not model.graph.input:
+        raise CompileError("the model has no input: all of them are initializers", where)
+    fixed = False
+    for value in model.graph.input:
+        if value.type.WhichOneof("value") != "tensor_type" or not value.type.tensor_type.HasField("shape"):
+            raise CompileError(
+                f"input {value.name!r} has no shape", where, "export with static shapes and a free batch dimension"
+            )
+        dims = value.type.tensor_type.shape.dim
+        shown = ", ".join(d.dim_param or (str(d.dim_value) if d.HasField("dim_value") else "?") for d in dims)
+        if not dims:
+            raise CompileError(f"input {value.name!r} is a scalar; dimension 0 must be the batch", where)
+        for axis, dim in enumerate(dims):
+            if axis and dim.dim_value <= 0:
+                raise CompileError(
+                    f"input {value.name!r} has shape [{shown}]: dimension {axis} is not fixed",
+                    where,
+                    "only dimension 0, the batch, may be free; export with static spatial sizes",
+                )
+        if dims[0].HasField("dim_value"):
+            if dims[0].dim_value != 1:
+                raise CompileError(
+                    f"input {value.name!r} has shape [{shown}]: the batch is fixed to {dims[0].dim_value}",
+                    where,
+                    "export with a free batch dimension (dynamic_axes or dynamic_shapes) or with batch 1",
+                )
+            fixed = True
+        dims[0].Clear()
+        dims[0].dim_param = BATCH
+    for value in model.graph.output:
+        if value.type.WhichOneof("value") not in ("tensor_type", None):
+            raise CompileError(f"output {value.name!r} is not a tensor", where)
+        value.ClearField("type")  # inferred anew below
+    del model.graph.value_info[:]
+    return fixed
+
+
+def _inline(model: onnx.ModelProto, where: object) -> onnx.ModelProto:
+    if not model.functions:
+        return model
+    import onnx.inliner
+
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except Exception as error:  # the C++ inliner's errors share no base class
+        raise CompileError(f"its local functions cannot be inlined: {error}", where) from None
+
+
+def _simplify(model: onnx.ModelProto, where: object) -> onnx.ModelProto:
+    """onnxscript's folding: removes identities, dropouts and branches on constants. It keeps BatchNormalization."""
+    import onnx_ir
+    from onnxscript import optimizer
+
+    try:
+        module = onnx_ir.from_proto(model)
+        optimizer.fold_constants_ir(module, onnx_shape_inference=True)
+        optimizer.remove_unused_nodes(module)
+        return onnx_ir.to_proto(module)
+    except Exception as error:  # whatever a malformed model provokes in there
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise CompileError(f"not a valid ONNX model: {reason}", where) from None
+
+
+def _constants_to_initializers(model: onnx.ModelProto) -> None:
+    kept = []
+    for node in model.graph.node:
+        value = _constant_value(node) if node.op_type == "Constant" and node.domain == "" else None
+        if value is None:
+            kept.append(node)
+        else:
+            model.graph.initializer.append(onnx.numpy_helper.from_array(value, node.output[0]))
+    _replace(model.graph.node, kept)
+
+
+def _constant_value(node: onnx.NodeProto) -> Array | None:
+    for attribute in node.attribute:
+        match attribute.name:
+            case "value":
+                return onnx.numpy_helper.to_array(attribute.t)
+            case "value_float":
+                return np.array(attribute.f, np.float32)
+            case "value_floats":
+                return np.array(attribute.floats, np.float32)
+            case "value_int":
+                return np.array(attribute.i, np.int64)
+            case "value_ints":
+                return np.array(attribute.ints, np.int64)
+    return None
+
+
+def _name_nodes(model: onnx.ModelProto) -> None:
+    """Gives unnamed nodes a name and repeated names a suffix."""
+    given = Counter(node.name for node in model.graph.node)
+    taken = set(given)
+    counts: Counter[str] = Counter()
+    for node in model.graph.node:
+        if node.name and given[node.name] == 1:
+            continue
+        base = node.name or node.op_type
+        name = base
+        while name in taken or not name:
+            name = f"{base}_{counts[base]}"
+            counts[base] += 1
+        node.name = name
+        taken.add(name)
+
+
+def _check_operators(model: onnx.ModelProto) -> None:
+    """Refuses control flow that folding could not resolve, and operators that ONNX Runtime does not know."""
+    known = {(schema.domain, schema.name) for schema in onnx.defs.get_all_schemas()}
+    for node in model.graph.node:
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
+            raise CompileError(
+                f"{node.op_type} (a subgraph that depends on the data) is not supported",
+                node.name,
+                "export a model without control flow",
+            )
+        if node.op_type == "BatchNormalization" and _attribute(node, "training_mode", 0):
+            raise CompileError(
+                "BatchNormalization in training mode depends on the batch",
+                node.name,
+                "call model.eval() before exporting",
+            )
+        if (domain, node.op_type) not in known and domain != "com.microsoft":
+            raise CompileError(
+                f"operator {node.op_type} of domain {domain or 'ai.onnx'!r} is not known to ONNX Runtime",
+                node.name,
+                "export with standard ONNX operators",
+            )
+
+
+def _fold(model: onnx.ModelProto) -> None:
+    """Replaces every node whose inputs are all constants by initializers."""
+    constants = initializers(model)
+    fresh: dict[str, Array] = {}
+    kept = []
+    for node in model.graph.node:
+        if is_foldable(node) and node.output and all(name in constants for name in node.input if name):
+            try:
+                results = evaluate(node, constants, model.opset_import)
+            except CannotEvaluate as error:
+                raise CompileError(f"{node.op_type} of constants cannot be computed: {error}", node.name) from None
+            constants |= results
+            fresh |= results
+        else:
+            kept.append(node)
+    _replace(model.graph.node, kept)
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in fresh.items())
+
+
+def _free_reshapes(model: onnx.ModelProto) -> None:
+    """In a model exported with batch 1, a reshape to [1, ...] means: keep the batch."""
+    constants = initializers(model)
+    for node in model.graph.node:
+        if node.op_type != "Reshape" or node.input[1] not in constants:
+            continue
+        target = constants[node.input[1]].copy()
+        if target.ndim == 1 and target.size > 1 and target[0] == 1:
+            target[0] = 0 if -1 in target[1:] else -1
+            name = f"{node.output[0]}.shape"
+            model.graph.initializer.append(onnx.numpy_helper.from_array(target, name))
+            node.input[1] = name
+
+
+def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
+    for attribute in node.attribute:
+        if attribute.name == name:
+            return onnx.helper.get_attribute_value(attribute)
+    return default
+
+
+def _gather_nd_to_gather(model: onnx.ModelProto) -> None:
+    """Transpose, GatherND, Transpose is how torch.export writes x[:, indices]: it becomes one Gather."""
+    constants = initializers(model)
+    producer = {name: node for node in model.graph.node for name in node.output}
+    uses = Counter(name for node in model.graph.node for name in node.input)
+    uses.update(value.name for value in model.graph.output)
+    for last in model.graph.node:
+        middle = producer.get(last.input[0]) if last.op_type == "Transpose" else None
+        if middle is None or middle.op_type != "GatherND" or _attribute(middle, "batch_dims", 0):
+            continue
+        first, indices = producer.get(middle.input[0]), constants.get(middle.input[1])
+        if first is None or first.op_type != "Transpose" or indices is None or indices.shape[1:] != (1,):
+            continue
+        before, after = _attribute(first, "perm", None), _attribute(last, "perm", None)
+        if before is None or after is None or len(before) != len(after) or uses[middle.output[0]] != 1:
+            continue
+        if [before[axis] for axis in after] != list(range(len(before))):
+            continue
+        name = f"{last.output[0]}.indices"
+        model.graph.initializer.append(onnx.numpy_helper.from_array(indices[:, 0].copy(), name))
+        gather = onnx.helper.make_node("Gather", [first.input[0], name], last.output, last.name, axis=int(before[0]))
+        last.CopyFrom(gather)
+
+
+def _resolve_shapes(model: onnx.ModelProto, where: object) -> tuple[Probe, Probe]:
+    """Finds all shapes, and turns the targets of reshapes that are computed from shapes into constants."""
+    first, second = (_probe(model, batch, where) for batch in PROBES)
+    stored = {tensor.name for tensor in model.graph.initializer}
+    fresh: dict[str, Array] = {}
+    for node in model.graph.node:
+        for i, name in enumerate(node.input):
+            if not name or name in stored or name not in first.constants or name not in second.constants:
+                continue
+            a, b = first.constants[name], second.constants[name]
+            if a.shape == b.shape and np.array_equal(a, b):
+                fresh[name] = a
+            elif node.op_type == "Reshape" and i == 1 and a.shape == b.shape and np.count_nonzero(a != b) == 1:
+                target = f"{node.output[0]}.shape"
+                fresh[target] = np.where(a == b, a, -1)
+                node.input[1] = target
+            elif _repeats_frame(a, b) and _broadcasts(node, i, first):
+                frame = f"{name}.frame"
+                fresh[frame] = a[:1]
+                node.input[i] = frame
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in fresh.items())
+    produced = set(fresh)
+    kept = [node for node in model.graph.node if not produced.intersection(node.output)]
+    _replace(model.graph.node, kept)
+    return first, second
+
+
+def _repeats_frame(a: Array, b: Array) -> bool:
+    """Whether a tensor's values at the two batch sizes are the same frame, over and over."""
+    if a.shape[:1] + b.shape[:1] != PROBES or a.shape[1:] != b.shape[1:]:
+        return False
+    return bool(np.all(a == a[:1]) and np.all(b == a[:1]))
+
+
+def _broadcasts(node: onnx.NodeProto, i: int, probe: Probe) -> bool:
+    """Whether input i of an elementwise node may have batch 1: another operand has the whole batch."""
+    if node.op_type not in BROADCASTING:
+        return False
+    shape = probe.shapes[node.input[i]]
+    others = [probe.shapes.get(name, ()) for name in node.input if name not in probe.constants]
+    return any(len(other) == len(shape) and other[0] == probe.batch for other in others)
+
+
+def _probe(model: onnx.ModelProto, batch: int, where: object) -> Probe:
+    """Shapes and constants with the batch dimension fixed to `batch`."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for value in copy.graph.input:
+        dim = value.type.tensor_type.shape.dim[0]
+        dim.Clear()
+        dim.dim_value = batch
+    constants = initializers(copy)
+    while True:
+        try:
+            inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True, strict_mode=True)
+        except Exception as error:  # the C++ inference's errors share no base class
+            reason = " ".join(str(error).split())[:300]
+            raise CompileError(f"shapes do not fit together: {reason}", where) from None
+        shapes, element_types = _typed(inferred)
+        shapes |= {name: value.shape for name, value in constants.items()}
+        fresh: dict[str, Array] = {}
+        kept = []
+        for node in copy.graph.node:
+            found = _shape_value(node, shapes, constants, copy)
+            if found is None:
+                kept.append(node)
+            else:
+                constants |= found
+                fresh |= found
+        if not fresh:
+            return Probe(batch, shapes, element_types, constants)
+        _replace(copy.graph.node, kept)
+        copy.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in fresh.items())
+
+
+def _shape_value(
+    node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]], constants: dict[str, Array], model: onnx.ModelProto
+) -> dict[str, Array] | None:
+    """The node's results where they follow from shapes and constants; None where they do not."""
+    if node.op_type in ("Shape", "Size") and node.domain == "" and node.input[0] in shapes:
+        shape = np.array(shapes[node.input[0]], np.int64)
+        if node.op_type == "Size":
+            return {node.output[0]: np.array(math.prod(shape.tolist()), np.int64)}
+        return {node.output[0]: shape[_attribute(node, "start", 0) : _attribute(node, "end", None)]}
+    if not is_foldable(node) or not all(name in constants for name in node.input if name):
+        return None
+    if any(math.prod(shapes.get(name, ())) > MAX_SHAPE_ELEMENTS * 64 for name in node.output):
+        return None
+    try:
+        return evaluate(node, constants, model.opset_import)
+    except CannotEvaluate:
+        return None
+
+
+def _typed(model: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    shapes: dict[str, tuple[int, ...]] = {}
+    element_types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):
+        if value.type.WhichOneof("value") != "tensor_type":
+            continue
+        tensor = value.type.tensor_type
+        element_types[value.name] = tensor.elem_type
+        if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim):
+            shapes[value.name] = tuple(dim.dim_value for dim in tensor.shape.dim)
+    return shapes, element_types
+
+
+def _type_outputs(model: onnx.ModelProto, probes: tuple[Probe, Probe]) -> None:
+    first, second = probes
+    for value in model.graph.output:
+        value.type.tensor_type.elem_type = first.element_types.get(value.name, onnx.TensorProto.FLOAT)
+        if value.name not in first.shapes or value.name not in second.shapes:
+            continue
+        value.type.tensor_type.shape.SetInParent()
+        for axis, (a, b) in enumerate(zip(first.shapes[value.name], second.shapes[value.name], strict=True)):
+            dim = value.type.tensor_type.shape.dim.add()
+            if a == b:
+                dim.dim_value = a
+            else:
+                dim.dim_param = BATCH if (a, b) == PROBES else f"{value.name}_{axis}"
+
+
+def _remove_unused(model: onnx.ModelProto) -> None:
+    """Drops nodes and initializers that no output depends on."""
+    needed = {value.name for value in model.graph.output}
+    _replace(model.graph.node, list(needed_nodes(model.graph.node, needed))[::-1])
+    used = needed.union(*(node.input for node in model.graph.node))
+    _replace(model.graph.initializer, [tensor for tensor in model.graph.initializer if tensor.name in used])
+
+
+def needed_nodes(nodes: Any, wanted: set[str]) -> Iterator[onnx.NodeProto]:
+    """The nodes that tensors named `wanted` depend on, last first; nodes must be in topological order."""
+    wanted = set(wanted)
+    for node in reversed(list(nodes)):
+        if wanted.intersection(node.output):
+            wanted.update(name for name in node.input if name)
+            yield node

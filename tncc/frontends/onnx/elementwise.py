@@ -1,0 +1,181 @@
+"""Importers of elementwise operators: arithmetic, comparisons, logic, casts, clips, batch normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+
+from tncc.frontends.onnx.importer import (
+    BOOL,
+    FLOAT,
+    INTEGERS,
+    Importer,
+    Node,
+    NotModelled,
+    Tensor,
+    as_float,
+    imports,
+)
+from tncc.ir import ops
+from tncc.ir.types import Domain
+
+ARITHMETIC = {"Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Min": "min", "Max": "max", "Sum": "add"}
+COMPARISONS = {"Greater": "gt", "GreaterOrEqual": "ge", "Less": "lt", "LessOrEqual": "le", "Equal": "eq"}
+LOGIC = {"And": "and", "Or": "or", "Xor": "xor"}
+UNARY = {
+    "Neg": "neg",
+    "Abs": "abs",
+    "Sign": "sign",
+    "Round": "round",
+    "Floor": "floor",
+    "Ceil": "ceil",
+    "Relu": "relu",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "Not": "not",
+}
+
+
+def broadcast(importer: Importer, node: Node) -> tuple[list[str], int]:
+    """Names of the operands of a broadcasting node as values of frames, and the element type of the tensors."""
+    tensors = [operand for operand in node.inputs if isinstance(operand, Tensor)]
+    if not tensors or any(operand is None for operand in node.inputs):
+        raise NotModelled("an operand is missing")
+    ranks = {len(tensor.shape) for tensor in tensors}
+    if len(ranks) != 1 or not all(tensor.framed for tensor in tensors):
+        raise NotModelled("operands of different rank: the batch would meet another dimension")
+    (rank,) = ranks
+    names = []
+    for operand, name in zip(node.inputs, node.input_names, strict=True):
+        if isinstance(operand, Tensor):
+            names.append(operand.name)
+        else:
+            assert operand is not None
+            names.append(importer.frame_constant(operand, rank, name))
+    return names, tensors[0].element_type
+
+
+@imports(*ARITHMETIC)
+def arithmetic(importer: Importer, node: Node) -> None:
+    names, element_type = broadcast(importer, node)
+    if node.op_type == "Div" and element_type != FLOAT:
+        raise NotModelled("integer division truncates")
+    kind = ARITHMETIC[node.op_type]
+    value = names[0]
+    for i, name in enumerate(names[1:], 1):
+        last = i == len(names) - 1
+        value = importer.emit(
+            ops.Binary,
+            (value, name),
+            node.outputs[0] if last else importer.fresh(f"{node.outputs[0]}.{i}"),
+            kind=kind,
+        )
+    importer.define(node.outputs[0], value, element_type)
+
+
+@imports(*COMPARISONS, *LOGIC)
+def comparison(importer: Importer, node: Node) -> None:
+    names, _ = broadcast(importer, node)
+    kind = (COMPARISONS | LOGIC)[node.op_type]
+    importer.result(node, ops.Binary, tuple(names), BOOL, kind=kind)
+
+
+@imports("Where")
+def where(importer: Importer, node: Node) -> None:
+    names, _ = broadcast(importer, node)
+    chosen = node.inputs[1]
+    element_type = (
+        chosen.element_type
+        if isinstance(chosen, Tensor)
+        else onnx.helper.np_dtype_to_tensor_dtype(node.constant(1).dtype)
+    )
+    importer.result(node, ops.Where, tuple(names), element_type)
+
+
+@imports(*UNARY)
+def unary(importer: Importer, node: Node) -> None:
+    x = node.tensor(0)
+    kind = UNARY[node.op_type]
+    if kind == "round" and _is_unit_clip(importer, x):
+        # round half to even: 0.5 becomes 0; so this is a comparison
+        half = importer.constant(np.array(0.5, np.float32), f"{node.outputs[0]}.half")
+        importer.result(node, ops.Binary, (x.name, half), x.element_type, kind="gt")
+        return
+    importer.result(node, ops.Unary, (x.name,), x.element_type, kind=kind)
+
+
+def _is_unit_clip(importer: Importer, x: Tensor) -> bool:
+    producer = next((op for op in reversed(importer.ops) if op.output == x.name), None)
+    return isinstance(producer, ops.Clip) and producer.low >= 0 and producer.high <= 1
+
+
+@imports("Clip")
+def clip(importer: Importer, node: Node) -> None:
+    x = node.tensor(0)
+    low, high = (_bound(node.optional_constant(i), default) for i, default in ((1, -np.inf), (2, np.inf)))
+    importer.result(node, ops.Clip, (x.name,), x.element_type, low=low, high=high)
+
+
+def _bound(value: Any, default: float) -> float:
+    if value is None:
+        return default
+    return float(as_float(value, "bound").reshape(()))
+
+
+@imports("Cast")
+def cast(importer: Importer, node: Node) -> None:
+    x, target = node.tensor(0), node.get("to")
+    domain = importer.values[x.name].domain
+    small = domain in (Domain.SPIKES, Domain.SIGNS)
+    if target == BOOL:
+        if domain is Domain.SPIKES:
+            importer.alias(node, x, BOOL)
+        else:
+            zero = importer.constant(np.array(0, np.float32), f"{node.outputs[0]}.zero")
+            equal = importer.emit(ops.Binary, (x.name, zero), importer.fresh(f"{node.outputs[0]}.equal"), kind="eq")
+            importer.result(node, ops.Unary, (equal,), BOOL, kind="not")
+    elif target == FLOAT or (target in INTEGERS and domain is not Domain.REAL):
+        if target in INTEGERS and not small and target not in (onnx.TensorProto.INT32, onnx.TensorProto.INT64):
+            raise NotModelled("the cast may wrap around")
+        if domain is Domain.SIGNS and target in (onnx.TensorProto.UINT8, onnx.TensorProto.UINT16):
+            raise NotModelled("the cast wraps -1 around")
+        importer.alias(node, x, target)
+    else:
+        raise NotModelled("the cast rounds or truncates")
+
+
+@imports("Identity")
+def identity(importer: Importer, node: Node) -> None:
+    importer.alias(node, node.tensor(0))
+
+
+@imports("Dropout")
+def dropout(importer: Importer, node: Node) -> None:
+    training = node.optional_constant(2)
+    if (training is not None and bool(training)) or len([name for name in node.outputs if name]) > 1:
+        raise NotModelled("dropout in training mode")
+    importer.alias(node, node.tensor(0))
+
+
+@imports("BatchNormalization")
+def batch_norm(importer: Importer, node: Node) -> None:
+    x = node.tensor(0)
+    gamma, beta, mean, variance = (node.constant(i) for i in (1, 2, 3, 4))
+    if not x.shape or (len(node.outputs) > 1 and any(node.outputs[1:])):
+        raise NotModelled("batch normalisation of scalars, or with statistics as outputs")
+    for value in (gamma, beta, mean, variance):
+        if value.dtype != np.float32 or value.shape != x.shape[:1]:
+            raise NotModelled("parameters are not float32 per channel")
+    importer.result(
+        node,
+        ops.BatchNorm,
+        (x.name,),
+        FLOAT,
+        gamma=gamma,
+        beta=beta,
+        mean=mean,
+        variance=variance,
+        epsilon=float(node.get("epsilon", 1e-5)),
+    )

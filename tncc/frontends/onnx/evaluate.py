@@ -1,0 +1,79 @@
+"""Evaluates single ONNX nodes on constants, with ONNX Runtime: bit for bit what the model itself would compute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.numpy_helper
+import onnx.shape_inference
+
+Array = npt.NDArray[Any]
+
+MAX_ELEMENTS = 1 << 27
+MAX_IR_VERSION = 10  # what every supported ONNX Runtime reads
+RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
+
+
+class CannotEvaluate(Exception):
+    """ONNX Runtime refuses the node, or its result would be too large."""
+
+
+def is_foldable(node: onnx.NodeProto) -> bool:
+    """Whether the node's result depends on nothing but its inputs and is known to ONNX Runtime."""
+    has_body = any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute)
+    return node.domain in DOMAINS and node.op_type not in RANDOM and not has_body
+
+
+def evaluate(
+    node: onnx.NodeProto, operands: Mapping[str, Array], opsets: Sequence[onnx.OperatorSetIdProto]
+) -> dict[str, Array]:
+    """The node's results by name, given all its inputs by name.
+
+    Raises:
+        CannotEvaluate: see there.
+    """
+    import onnxruntime
+
+    if node.op_type in ("Div", "Mod") and len(node.input) == 2:
+        divisor = operands[node.input[1]]
+        if divisor.dtype.kind in "iu" and not np.all(divisor):
+            raise CannotEvaluate("integer division by zero")
+    names = [name for name in dict.fromkeys(node.input) if name]
+    outputs = [name for name in node.output if name]
+    graph = onnx.helper.make_graph(
+        [node],
+        "constant",
+        [],
+        [onnx.ValueInfoProto(name=name) for name in outputs],
+        [onnx.numpy_helper.from_array(operands[name], name) for name in names],
+    )
+    model = onnx.helper.make_model(
+        graph, opset_imports=[entry for entry in opsets if entry.domain in DOMAINS], ir_version=MAX_IR_VERSION
+    )
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        for value in inferred.graph.output:
+            dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+            if math.prod(dims) > MAX_ELEMENTS:
+                raise CannotEvaluate(f"its result would have {math.prod(dims)} elements")
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        results = session.run(outputs, {})
+    except CannotEvaluate:
+        raise
+    except Exception as error:  # ONNX Runtime's errors share no base class
+        text = " ".join(str(error).split())
+        raise CannotEvaluate(text[:300] or type(error).__name__) from None
+    found = dict(zip(outputs, results, strict=True))
+    if not all(isinstance(value, np.ndarray) for value in found.values()):
+        raise CannotEvaluate("its result is not a tensor")
+    return found

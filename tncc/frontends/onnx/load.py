@@ -1,0 +1,186 @@
+"""Reads an ONNX model from a file, bytes or memory; checks it, cleans it and imports it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import google.protobuf.message
+import onnx
+import onnx.external_data_helper
+
+from tncc.errors import CompileError
+from tncc.frontends.onnx.clean import clean
+from tncc.frontends.onnx.importer import import_graph
+from tncc.ir.graph import Graph
+
+OPSETS = range(11, 24)
+CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
+
+
+@dataclass(frozen=True, eq=False)
+class OnnxModel:
+    """A model as the compiler takes it.
+
+    Attributes:
+        model: cleaned: constants folded, every node named, batch dimension free, all other shapes static.
+        graph: the same model at the nn level, for one frame; values carry the names of the ONNX tensors.
+        name: the file's stem, or the ONNX graph's name.
+        sha256: of the file's bytes (of the serialised model where there is no file), in hexadecimal.
+    """
+
+    model: onnx.ModelProto
+    graph: Graph
+    name: str
+    sha256: str
+
+
+def load(source: str | Path | bytes | onnx.ModelProto) -> OnnxModel:
+    """Reads a model.
+
+    Args:
+        source: a path, the bytes of a file, or a model in memory (left alone).
+
+    Raises:
+        CompileError: one message for whatever is wrong with the file or the model.
+    """
+    if isinstance(source, onnx.ModelProto):
+        model = onnx.ModelProto()
+        model.CopyFrom(source)
+        data, name = model.SerializeToString(deterministic=True), model.graph.name or "model"
+        base = None
+    elif isinstance(source, bytes):
+        model, data = _parse(source, "model"), source
+        name, base = model.graph.name or "model", None
+    else:
+        path = Path(source)
+        data = _read(path)
+        model, name, base = _parse(data, path), path.stem, path.parent
+    where = source if isinstance(source, str | Path) else name
+    _check(model, where, base)
+    cleaned = clean(model, where)
+    return OnnxModel(cleaned.model, import_graph(cleaned, name), name, hashlib.sha256(data).hexdigest())
+
+
+def _read(path: Path) -> bytes:
+    if path.is_dir():
+        raise CompileError("is a folder, not an ONNX file", path)
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise CompileError("no such file", path) from None
+    except OSError as error:
+        raise CompileError(f"cannot be read: {error.strerror}", path) from None
+
+
+def _parse(data: bytes, where: object) -> onnx.ModelProto:
+    if not data:
+        raise CompileError("the file is empty", where)
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except google.protobuf.message.DecodeError:
+        missing = _missing_bytes(data)
+        if missing:
+            raise CompileError(
+                f"the file is truncated: at least {missing} bytes are missing", where, "copy or export it again"
+            ) from None
+        raise CompileError("not an ONNX file", where, "expected a model as torch.onnx.export writes it") from None
+    if not model.ir_version or not model.HasField("graph"):
+        raise CompileError("not an ONNX file", where, "expected a model as torch.onnx.export writes it")
+    return model
+
+
+MODEL_FIELDS = {field.number for field in onnx.ModelProto.DESCRIPTOR.fields}
+
+
+def _missing_bytes(data: bytes) -> int:
+    """How many bytes a serialised ModelProto is short of; 0 where it is damaged otherwise or is something else."""
+
+    def varint(at: int) -> tuple[int, int]:
+        value = shift = 0
+        while shift < 64:
+            byte = data[at]
+            value |= (byte & 127) << shift
+            at, shift = at + 1, shift + 7
+            if byte < 128:
+                return value, at
+        raise ValueError
+
+    at, seen = 0, 0
+    try:
+        while at < len(data):
+            tag, at = varint(at)
+            field, wire = tag >> 3, tag & 7
+            if field not in MODEL_FIELDS:
+                return 0
+            seen += 1
+            if wire == 0:
+                _, at = varint(at)
+            elif wire == 2:
+                size, at = varint(at)
+                at += size
+            else:
+                return 0
+    except IndexError:
+        return 1 if seen > 1 else 0
+    except ValueError:
+        return 0
+    return at - len(data) if seen > 1 else 0
+
+
+def _check(model: onnx.ModelProto, where: object, base: Path | None) -> None:
+    """Refuses what cannot be compiled whatever its nodes compute; reads external data into the model."""
+    versions = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
+    opset = versions.get("ai.onnx")
+    if opset is None:
+        raise CompileError("the model imports no ONNX operator set", where)
+    if opset not in OPSETS:
+        raise CompileError(
+            f"operator set {opset} is not supported; supported are {OPSETS.start} to {OPSETS.stop - 1}",
+            where,
+            "export with another opset_version, or convert with onnx.version_converter",
+        )
+    _read_external(model, where, base)
+    for value in model.graph.output:
+        # exporters may leave an output's type out, which the checker minds; cleaning infers it anew
+        if not value.type.WhichOneof("value"):
+            value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        raise CompileError(f"not a valid ONNX model: {_first_line(error)}", where) from None
+    if model.graph.sparse_initializer:
+        raise CompileError("sparse initializers are not supported", where, "store the weights densely")
+    if not model.graph.input:
+        raise CompileError("the model has no input", where)
+    if not model.graph.output:
+        raise CompileError("the model has no output", where)
+
+
+def _read_external(model: onnx.ModelProto, where: object, base: Path | None) -> None:
+    external = [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
+    if not external:
+        return
+    files = sorted({entry.value for t in external for entry in t.external_data if entry.key == "location"})
+    if base is None:
+        raise CompileError(
+            f"the weights lie in another file ({', '.join(files)})", where, "give the path of the .onnx file"
+        )
+    for file in files:
+        if not (base / file).is_file():
+            raise CompileError(
+                f"the weights lie in {file}, which is missing", where, "keep the two files in one folder"
+            )
+    try:
+        onnx.external_data_helper.load_external_data_for_model(model, str(base))
+    except (onnx.checker.ValidationError, ValueError, OSError) as error:
+        raise CompileError(f"the weights in {', '.join(files)} cannot be read: {_first_line(error)}", where) from None
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
