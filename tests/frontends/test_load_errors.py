@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from support.onnx_models import model, node
 
 from tncc import CompileError
 from tncc.frontends.onnx import load
-
-sys.path.insert(0, str(Path(__file__).parent))
-from onnx_models import model, node
 
 
 def message(source: object) -> str:

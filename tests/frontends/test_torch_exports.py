@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import io
 import logging
-import sys
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from support.onnx_models import run
 
 from tncc.frontends.onnx import load, split_host
 from tncc.ir import ops
 
 torch = pytest.importorskip("torch")
-sys.path.insert(0, str(Path(__file__).parent))
-from onnx_models import run
 
 F = torch.nn.functional
 

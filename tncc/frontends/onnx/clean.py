@@ -27,25 +27,8 @@ BATCH = "batch"
 # Two batch sizes: what differs between them, and only that, depends on the batch.
 PROBES = (5, 7)
 MAX_SHAPE_ELEMENTS = 1 << 16  # larger intermediate results are not shape computations
-BROADCASTING = set(
-    [
-        "Add",
-        "Sub",
-        "Mul",
-        "Div",
-        "Min",
-        "Max",
-        "Where",
-        "And",
-        "Or",
-        "Xor",
-        "Equal",
-        "Less",
-        "LessOrEqual",
-        "Greater",
-        "GreaterOrEqual",
-    ]
-)
+BROADCASTING = {"Add", "Sub", "Mul", "Div", "Min", "Max", "Where", "And", "Or", "Xor", "Equal"}
+BROADCASTING |= {"Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
 
 
 @dataclass(frozen=True, eq=False)

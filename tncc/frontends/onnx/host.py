@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx
 
 from tncc.errors import CompileError
@@ -98,14 +100,14 @@ def _cut(
     found = onnx.helper.make_model(
         graph, opset_imports=list(model.opset_import), ir_version=model.ir_version, producer_name="tncc"
     )
-    return found.SerializeToString(deterministic=True)
+    return bytes(found.SerializeToString(deterministic=True))
 
 
 def _reader(nodes: list[onnx.NodeProto], name: str) -> str:
     return next((node.name for node in nodes if name in node.input), name)
 
 
-def _fresh(base: str, types: dict[str, onnx.TypeProto], constants: dict[str, object]) -> str:
+def _fresh(base: str, types: dict[str, onnx.TypeProto], constants: Mapping[str, object]) -> str:
     name, count = base, 1
     while name in types or name in constants:
         name, count = f"{base}{count}", count + 1

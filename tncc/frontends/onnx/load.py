@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import google.protobuf.message
 import onnx
 import onnx.external_data_helper
+from google.protobuf.message import DecodeError
 
 from tncc.errors import CompileError
 from tncc.frontends.onnx.clean import clean
@@ -80,7 +80,7 @@ def _parse(data: bytes, where: object) -> onnx.ModelProto:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
-    except google.protobuf.message.DecodeError:
+    except DecodeError:
         missing = _missing_bytes(data)
         if missing:
             raise CompileError(

@@ -190,7 +190,12 @@ def expand(importer: Importer, node: Node) -> None:
     expected = importer.probes[0].shapes.get(node.outputs[0])
     if expected is None or len(expected) != len(x.shape) + 1 or expected[0] != PROBES[0]:
         raise NotModelled("the result's shape is not known or adds dimensions")
-    _repeat(importer, node, x, [np.zeros(n, np.int64) if m != n else None for m, n in zip(x.shape, expected[1:])])
+    _repeat(
+        importer,
+        node,
+        x,
+        [np.zeros(n, np.int64) if m != n else None for m, n in zip(x.shape, expected[1:], strict=True)],
+    )
 
 
 @imports("Tile")
