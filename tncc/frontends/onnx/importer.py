@@ -17,10 +17,11 @@ import onnx
 from tncc.frontends.onnx.clean import PROBES, Cleaned, initializers
 from tncc.ir import ops
 from tncc.ir.graph import Graph, Value
-from tncc.ir.infer import Values, infer_domains, infer_shape, infer_values
+from tncc.ir.infer import infer_domains, infer_shape, infer_values
 from tncc.ir.location import Location
 from tncc.ir.ops import Op
 from tncc.ir.types import Domain, TensorType
+from tncc.ir.value_sets import Values
 
 Array = npt.NDArray[Any]
 
