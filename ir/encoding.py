@@ -31,7 +31,7 @@ _ITEM = re.compile(
     r"\s*(?:\*\s*(?P<count>\d+)|\.\.\s*(?P<last>[-+]?\d+))?\s*"
 )
 _MAX_DIGITS = 400  # of one number
-_RUN = 3  # shortest run that is written as one
+_SHORTEST = (3, 4)  # run of the same number, and of consecutive integers, that is written as one
 
 
 def quote(text: str) -> str:
@@ -76,7 +76,7 @@ def encode(array: Array) -> list[str]:
     i = 0
     while i < flat.size:
         end = int(ends[np.searchsorted(ends, i, side="right")]) if i < step.size else i
-        if end - i + 1 >= _RUN and step[i] != _OTHER:
+        if i < step.size and step[i] != _OTHER and end - i + 1 >= _SHORTEST[step[i]]:
             found.append(f"{numbers[i]}*{end - i + 1}" if step[i] == _SAME else f"{numbers[i]}..{numbers[end]}")
             i = end + 1
         else:
