@@ -72,19 +72,19 @@ def infer_graph_values(graph: Graph) -> dict[str, Values]:
         if isinstance(op, ops.HostOp):
             values[op.output] = Values.of_domain(op.type.domain)
         elif through is not None:
-            values[op.output] = values[through]
+            values[op.output] = values[through[0]]
         else:
             operands = [values[name] for name in op.inputs]
             values[op.output] = infer_values(type(op), operands, dict(op.attributes()), location=op.location)
     return values
 
 
-def straight_through(op: Op, producer: Mapping[str, Op]) -> str | None:
-    """The name of b where `op` is c + (b - c) or (b - c) + c, as a straight-through estimator leaves it; else None."""
+def straight_through(op: Op, producer: Mapping[str, Op]) -> tuple[str, str] | None:
+    """The names (b, c) where `op` is c + (b - c) or (b - c) + c, as a straight-through estimator leaves it; else None."""
     if not (isinstance(op, ops.Binary) and op.kind == "add"):
         return None
     for carrier, difference in (op.inputs, op.inputs[::-1]):
         source = producer.get(difference)
         if isinstance(source, ops.Binary) and source.kind == "sub" and source.inputs[1] == carrier:
-            return source.inputs[0]
+            return source.inputs[0], carrier
     return None

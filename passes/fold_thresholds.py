@@ -20,7 +20,7 @@ from tncc.ir.location import Location
 from tncc.ir.ops import ELEMENTWISE, WIRING, Constant, Gather, Op, SpikingConv2d, TrinaryConv2d
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
-from tncc.passes.rounding import Interval, constant, step, weighted_sum
+from tncc.passes.rounding import Interval, WeightedSum, carried, constant, step, weighted_sum
 
 Array = npt.NDArray[Any]
 
@@ -122,7 +122,15 @@ class _Fold:
         self.by_position = not self._is_alike_everywhere()
         self.frame = self.layer.type.shape if self.by_position else (self.channels, 1, 1)
         self.wiring = self._wiring()
-        self._decide()
+        self.refine = np.zeros(self.channels, bool)
+        unsure = self._decide()
+        if unsure:
+            # the cheap bounds leave a doubt; first one channel tightly: where that settles nothing, the rest is no use
+            self.refine[min(unsure)] = True
+            if min(unsure) not in self._decide():
+                self.refine[list(unsure)] = True
+            unsure = self._decide()
+        self.unsure = unsure
         self._threshold()
 
     def _is_alike_everywhere(self) -> bool:
@@ -173,31 +181,39 @@ class _Fold:
         everything = np.arange(int(self.lowest.min()), int(self.highest.max()) + 1)
         chunk = max(1, ELEMENTS // int(np.prod(self.frame)))
         column = (1, self.channels, 1, 1)
-        terms = (self.highest - self.lowest).reshape(column)
         for start in range(0, everything.size, chunk):
             sums = everything[start : start + chunk]
-            n = np.broadcast_to(sums.reshape(-1, 1, 1, 1).astype(np.float64), (sums.size, *self.frame))
-            values = {self.layer.output: weighted_sum(n, self.layer.scale.reshape(column), terms)}
+            source = WeightedSum(
+                n=np.broadcast_to(sums.reshape(-1, 1, 1, 1), (sums.size, *self.frame)),
+                scale=self.layer.scale.reshape(column),
+                plus=self.highest.reshape(column),
+                minus=-self.lowest.reshape(column),
+                refine=self.refine.reshape(column),
+            )
+            values = {self.layer.output: weighted_sum(source)}
             for op in self.cone.ops:
                 if isinstance(op, Constant):
                     values[op.output] = constant(op)
                     continue
                 result = step(op, [values[name] for name in op.inputs])
                 through = straight_through(op, self.graph.producer)
-                if through is not None and np.array_equal(result.value, values[through].value):
-                    result = replace(result, low=values[through].low, high=values[through].high)
+                if through is not None:
+                    result = carried(result, *(values[name] for name in through))
                 values[op.output] = result
             yield sums, values[self.cone.output]
 
-    def _decide(self) -> None:
-        """Fills in, per element of the result: the first and last sum that fires, how many do, and what is unsure."""
+    def _decide(self) -> dict[int, int]:
+        """Fills in, per element of the result: the first and last sum that fires and how many do.
+
+        Returns a sum for every channel where the decision is unsure.
+        """
         shape = self.wiring.shape
         channel = self._channel_of_elements()
         lowest, highest = self.lowest[channel], self.highest[channel]
         self.first = np.full(shape, np.iinfo(np.int64).max)
         self.last = np.full(shape, np.iinfo(np.int64).min)
         self.count = np.zeros(shape, np.int64)
-        self.unsure: tuple[int, int] | None = None  # (channel, sum)
+        doubts: dict[int, int] = {}
         for sums, result in self._evaluations():
             n = sums.reshape(-1, *(1,) * len(shape))
             reachable = (n >= lowest) & (n <= highest)
@@ -215,9 +231,10 @@ class _Fold:
             self.last = np.maximum(self.last, np.where(fires, n, np.iinfo(np.int64).min).max(axis=0))
             self.count += fires.sum(axis=0)
             unsure = np.broadcast_to(result.low != result.high, value.shape) & reachable
-            if self.unsure is None and np.any(unsure):
-                at = tuple(np.argwhere(unsure)[0])
-                self.unsure = int(channel[at[1:]]), int(sums[at[0]])
+            rows, *place = np.nonzero(unsure)
+            for c, row in zip(*np.unique(channel[tuple(place)], return_index=True), strict=True):
+                doubts.setdefault(int(c), int(sums[rows[row]]))
+        return doubts
 
     def _channel_of_elements(self) -> Array:
         positions = int(np.prod(self.frame[1:]))
@@ -279,9 +296,9 @@ class _Fold:
 
     def ambiguous(self, rounding: str) -> list[str]:
         """What rounding leaves unsure, as a sentence; [] where nothing. Raises CompileError unless rounding=nearest."""
-        if self.unsure is None:
+        if not self.unsure:
             return []
-        channel, n = self.unsure
+        channel, n = min(self.unsure.items())
         if rounding == "nearest":
             where = f"channel {channel}, sum {n}"
             return [f"{self._location()}: at some sums the model's own float32 rounding decides ({where})"]

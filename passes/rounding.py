@@ -7,7 +7,7 @@ yield: weighted sums in any order, products and sums fused or not, batch normali
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -38,29 +38,54 @@ class Interval:
     high: Array
     sum_of: WeightedSum | None = None
 
-    @property
-    def exact(self) -> Array:
-        """Where only one result is possible."""
-        return np.equal(self.low, self.high)
-
 
 @dataclass(frozen=True)
 class WeightedSum:
-    """Sums scale * n of +-scale terms. All arrays broadcast against the value's frame.
+    """Integer sums n = a - b of a terms +scale and b terms -scale, a <= plus, b <= minus.
+
+    All arrays broadcast against [batch or 1, *frame]; counts are int64.
 
     Attributes:
-        scale: float64, the magnitude of every term.
-        terms: float64, how many terms there are at most.
+        n: the sums.
+        scale: float32.
+        plus, minus: how many terms of either sign there are at most.
+        refine: bool, where bounds shall be the tightest over all orders of summation instead of a cheap estimate.
     """
 
+    n: Array
     scale: Array
-    terms: Array
+    plus: Array
+    minus: Array
+    refine: Array
 
-    def error(self, bias: Array) -> Array:
-        """Largest deviation of scale * n + bias from its exact value over all orders; 0 where none can round."""
-        largest = self.scale * self.terms + np.abs(bias)
-        quantum = np.minimum(_quantum(self.scale), _quantum(bias))
-        return np.where(largest < quantum * 2.0**24, 0.0, (self.terms + 9) * UNIT * largest)
+    def bounds(self, bias: Array) -> tuple[Array, Array]:
+        """Bounds of scale * n + bias over all orders in which the terms and the bias can be added."""
+        scale, bias = self.scale.astype(np.float64), np.asarray(bias, np.float64)
+        exact = self.n * scale + bias
+        terms = self.plus + self.minus
+        largest = scale * terms + np.abs(bias)
+        never_rounds = largest < np.minimum(_quantum(scale), _quantum(bias)) * 2.0**24
+        error = np.where(never_rounds, 0.0, (terms + 9) * UNIT * largest)
+        low, high = exact - error, exact + error
+        if np.any(self.refine & ~never_rounds):
+            self._tighten(bias, low, high)
+        return low, high
+
+    def _tighten(self, bias: Array, low: Array, high: Array) -> None:
+        """Replaces the bounds of the elements to refine, in place; one table for each kind of element."""
+        spread = np.broadcast_arrays(self.refine, self.scale, bias, self.plus, self.minus, self.n, low)
+        chosen = np.flatnonzero(spread[0])
+        keys = np.stack([field.reshape(-1)[chosen].astype(np.float64) for field in spread[1:5]])
+        kinds, member = np.unique(keys, axis=1, return_inverse=True)
+        n = spread[5].reshape(-1)[chosen].astype(np.int64)
+        for kind in range(kinds.shape[1]):
+            scale, offset, plus, minus = kinds[:, kind]
+            bottom, top = _summation_extremes(np.float32(scale), np.float32(offset), int(plus), int(minus))
+            here = np.flatnonzero(member.reshape(-1) == kind)
+            index = n[here] + int(minus)
+            inside = (index >= 0) & (index < top.size)
+            low.reshape(-1)[chosen[here[inside]]] = bottom[index[inside]]
+            high.reshape(-1)[chosen[here[inside]]] = top[index[inside]]
 
 
 def _quantum(x: Array) -> Array:
@@ -71,14 +96,38 @@ def _quantum(x: Array) -> Array:
     return np.where(x == 0, np.inf, np.ldexp(lowest, exponent - 53))
 
 
-def weighted_sum(n: Array, scale: Array, terms: Array) -> Interval:
-    """The sums scale * n as an interval; n, scale, terms broadcast, terms counts the nonzero weights."""
-    scale64 = scale.astype(np.float64)
-    source = WeightedSum(scale64, terms.astype(np.float64))
-    exact = n * scale64
-    error = source.error(np.zeros(()))
-    value = n.astype(np.float32) * scale.astype(np.float32)
-    return Interval(value, exact - error, exact + error, source)
+def _summation_extremes(scale: np.float32, bias: np.float32, plus: int, minus: int) -> tuple[Array, Array]:
+    """Smallest and largest float32 result for every sum -minus..plus, over all orders and trees of summation.
+
+    Rounding is monotone, so the largest sum of two disjoint parts is the rounded sum of the parts' largest sums.
+    """
+    return -_largest_results(scale, -bias, minus, plus)[::-1], _largest_results(scale, bias, plus, minus)
+
+
+def _largest_results(scale: np.float32, bias: np.float32, plus: int, minus: int) -> Array:
+    """float32 [minus + plus + 1]: the largest result for each sum -minus..plus of the terms and the bias."""
+    terms = np.full((plus + 1, minus + 1), -np.inf, np.float32)  # of a terms +scale and b terms -scale
+    terms[0, 0] = 0
+    biased = terms.copy()  # the same and the bias
+    biased[0, 0] = bias
+    best = np.full(plus + minus + 1, -np.inf, np.float32)
+    for a in range(plus + 1):
+        for b in range(minus + 1):
+            if a + b == 1:
+                terms[a, b] = scale * np.float32(a - b)
+            rest = terms[a::-1, b::-1]
+            if a + b > 1:
+                terms[a, b] = (terms[: a + 1, : b + 1] + rest).max()
+            if a + b > 0:
+                biased[a, b] = (biased[: a + 1, : b + 1] + rest).max()
+            best[a - b + minus] = max(best[a - b + minus], biased[a, b])
+    return best
+
+
+def weighted_sum(source: WeightedSum) -> Interval:
+    """The bare sums scale * n, as written and bounded."""
+    value = source.n.astype(np.float32) * source.scale
+    return Interval(value, *source.bounds(np.zeros(())), source)
 
 
 def constant(op: ops.Constant) -> Interval:
@@ -112,14 +161,27 @@ def step(op: Op, operands: Sequence[Interval]) -> Interval:
         return Interval(value, *_BOUNDS[type(op)](op, lows, highs, operands))
 
 
+def carried(result: Interval, b: Interval, carrier: Interval) -> Interval:
+    """The result of c + (b - c), known to be b where it is b as written and no rounding of c can make it miss b.
+
+    For b = 0 it is c - c. For b = 1 and c in [0, 2] both roundings together give 1 again: above 1/2, 1 - c is exact, and
+    below, its error of at most 2^-25 is half a step at 1, which rounds to even.
+    """
+    safe = (b.low == b.high) & ((b.low == 0) | ((b.low == 1) & (carrier.low >= 0) & (carrier.high <= 2)))
+    kept = (result.value == b.value) & (safe | (carrier.low == carrier.high))
+    return replace(result, low=np.where(kept, b.low, result.low), high=np.where(kept, b.high, result.high))
+
+
 def _moved(op: Op, operands: Sequence[Interval]) -> WeightedSum | None:
     """The bare sum's terms after a wiring op, where it still is one."""
     source = operands[0].sum_of
     if source is None or len(operands) > 1:
         return None
     frame = operands[0].low.shape[1:]
-    moved = [rewire(op, [np.broadcast_to(a, (1, *frame))]) for a in (source.scale, source.terms)]
-    return WeightedSum(*moved)
+    parts = {field.name: getattr(source, field.name) for field in fields(WeightedSum)}
+    return WeightedSum(
+        **{name: rewire(op, [np.broadcast_to(part, (part.shape[0], *frame))]) for name, part in parts.items()}
+    )
 
 
 # --- bounds of each op ---------------------------------------------------------------------------------------------
@@ -200,14 +262,20 @@ def _binary(op: ops.Binary, lows: Sequence[Array], highs: Sequence[Array], opera
     if kind == "div":
         low, high = _corners(np.divide, lows, highs)
         return _rounded(low, high, low * b_low == a_low)
+    a, b = operands
+    if a.sum_of is not None and b.sum_of is None and np.array_equal(b.low, b.high):
+        return _biased(a.sum_of, b.low if kind == "add" else -b.low, rank=a_low.ndim)
+    if kind == "add" and b.sum_of is not None and a.sum_of is None and np.array_equal(a.low, a.high):
+        return _biased(b.sum_of, a.low, rank=a_low.ndim)
     low, high = (a_low + b_low, a_high + b_high) if kind == "add" else (a_low - b_high, a_high - b_low)
-    for source, bias in (operands, operands[::-1]):
-        if source.sum_of is not None and bias.sum_of is None:
-            scale, terms, amount = aligned([source.sum_of.scale, source.sum_of.terms, bias.high])
-            error = WeightedSum(scale, terms).error(amount)
-            # an interval of the bare sum holds that sum's own error already; the bias may only make it larger
-            return _rounded(low - error, high + error)
     return _rounded(low, high)
+
+
+def _biased(source: WeightedSum, bias: Array, *, rank: int) -> Bounds:
+    """The sum of a layer and a bias: added first, last or anywhere between."""
+    names = [field.name for field in fields(WeightedSum)]
+    parts = aligned([*(getattr(source, name) for name in names), bias, np.zeros((1,) * rank)])
+    return WeightedSum(**dict(zip(names, parts[:-2], strict=True))).bounds(parts[-2])
 
 
 def _where(op: ops.Where, lows: Sequence[Array], highs: Sequence[Array], _: Sequence[Interval]) -> Bounds:

@@ -22,7 +22,7 @@ from tncc.passes.trinarize_weights import TrinarizeWeights
 PIPELINE = (Canonicalize(), PartitionHost(), LowerPools(), LowerLogic(), TrinarizeWeights(), FoldThresholds())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_every_pass_keeps_the_meaning(seed: int) -> None:
     rng = np.random.default_rng(seed)
