@@ -80,7 +80,7 @@ def infer_graph_values(graph: Graph) -> dict[str, Values]:
 
 
 def straight_through(op: Op, producer: Mapping[str, Op]) -> tuple[str, str] | None:
-    """The names (b, c) where `op` is c + (b - c) or (b - c) + c, as a straight-through estimator leaves it; else None."""
+    """The names (b, c) where `op` is c + (b - c) or (b - c) + c, as straight-through estimators leave it; else None."""
     if not (isinstance(op, ops.Binary) and op.kind == "add"):
         return None
     for carrier, difference in (op.inputs, op.inputs[::-1]):

@@ -164,8 +164,8 @@ def step(op: Op, operands: Sequence[Interval]) -> Interval:
 def carried(result: Interval, b: Interval, carrier: Interval) -> Interval:
     """The result of c + (b - c), known to be b where it is b as written and no rounding of c can make it miss b.
 
-    For b = 0 it is c - c. For b = 1 and c in [0, 2] both roundings together give 1 again: above 1/2, 1 - c is exact, and
-    below, its error of at most 2^-25 is half a step at 1, which rounds to even.
+    For b = 0 it is c - c. For b = 1 and c in [0, 2] both roundings together give 1 again: above 1/2, 1 - c is exact,
+    and below, its error of at most 2^-25 is half a step at 1, which rounds to even.
     """
     safe = (b.low == b.high) & ((b.low == 0) | ((b.low == 1) & (carrier.low >= 0) & (carrier.high <= 2)))
     kept = (result.value == b.value) & (safe | (carrier.low == carrier.high))

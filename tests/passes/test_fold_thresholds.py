@@ -293,9 +293,7 @@ def test_a_straight_through_form_that_misses_its_spike() -> None:
 
 def test_a_straight_through_form_that_some_orders_miss() -> None:
     text = refused(straight_through([-1] * 7, 0.17))
-    assert text.startswith(
-        "Conv_0 + le_hard + sub_difference + add_y: output channel 0: at the integer sum -7 the model's float32 rounding"
-    )
+    assert "output channel 0: at the integer sum -7 the model's float32 rounding decides" in text
     assert fold(straight_through([-1] * 8, 0.11))
 
 
