@@ -121,10 +121,12 @@ def _free_batch(model: onnx.ModelProto, where: object) -> bool:
             fixed = True
         dims[0].Clear()
         dims[0].dim_param = BATCH
+    inputs = {value.name: value.type for value in model.graph.input}
     for value in model.graph.output:
         if value.type.WhichOneof("value") not in ("tensor_type", None):
             raise CompileError(f"output {value.name!r} is not a tensor", where)
         value.ClearField("type")  # inferred anew below
+        value.type.CopyFrom(inputs.get(value.name, value.type))
     del model.graph.value_info[:]
     return fixed
 
@@ -398,6 +400,7 @@ def _typed(model: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], dict[str
 def _type_outputs(model: onnx.ModelProto, probes: tuple[Probe, Probe]) -> None:
     first, second = probes
     for value in model.graph.output:
+        value.ClearField("type")
         value.type.tensor_type.elem_type = first.element_types.get(value.name, onnx.TensorProto.FLOAT)
         if value.name not in first.shapes or value.name not in second.shapes:
             continue

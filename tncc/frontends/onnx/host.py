@@ -61,7 +61,7 @@ def _cut(
             raise CompileError(
                 f"output {targets[0]!r} depends on input {bypassing[0]!r} by a path that does not cross the chip",
                 _reader(nodes, bypassing[0]),
-                "move the skip connection behind the first binary activation or remove it",
+                "let everything after the spiking layers depend on their outputs only",
             )
     renamed: dict[str, str] = {}
     before: list[onnx.NodeProto] = []
