@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from tncc.runtime.engine_numpy import NumpyEngine
+from functools import partial
 
-ENGINES = {"numpy": NumpyEngine}
+from tncc.runtime import _native
+from tncc.runtime.engine_numpy import NumpyEngine
+from tncc.runtime.engine_tick import TickEngine
+
+ENGINES = {
+    "numpy": NumpyEngine,
+    **{f"tick-{variant}": partial(TickEngine, variant=variant) for variant in _native.variants()},
+    "tick-threads": partial(TickEngine, threads=3),
+}
