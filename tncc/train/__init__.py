@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tncc.errors import InputError
 
 if TYPE_CHECKING:
+    from tncc.train.builder import build
     from tncc.train.export import export
     from tncc.train.layers import (
         BatchNorm,
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
         TrinaryConv2d,
         TrinaryLinear,
     )
+    from tncc.train.loop import History, evaluate, fit, predict
+    from tncc.train.sparsity import SparsityPenalty, spikes_per_frame
 
 _WHERE = {
     "BatchNorm": "layers",
@@ -30,17 +33,31 @@ _WHERE = {
     "Transduction": "layers",
     "TrinaryConv2d": "layers",
     "TrinaryLinear": "layers",
+    "History": "loop",
+    "SparsityPenalty": "sparsity",
+    "build": "builder",
+    "evaluate": "loop",
     "export": "export",
+    "fit": "loop",
+    "predict": "loop",
+    "spikes_per_frame": "sparsity",
 }
 __all__ = [
     "BatchNorm",
     "ClassVote",
     "GroupShuffle",
+    "History",
+    "SparsityPenalty",
     "SpikingActivation",
     "Transduction",
     "TrinaryConv2d",
     "TrinaryLinear",
+    "build",
+    "evaluate",
     "export",
+    "fit",
+    "predict",
+    "spikes_per_frame",
 ]
 
 

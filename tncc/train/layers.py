@@ -39,7 +39,7 @@ class _Spike(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return gradient * (1 - x.abs()).clamp_(min=0)
+        return x.abs().neg_().add_(1).clamp_(min=0).mul_(gradient)
 
 
 def trinarize_with_hysteresis(hidden: Tensor, previous: Tensor, hysteresis: float) -> Tensor:

@@ -302,7 +302,7 @@ def _optimizer(model: nn.Module, name: str, learning_rate: float, momentum: floa
 def _schedule(tuner: Any, name: str, learning_rate: float, steps: int) -> Any:
     schedulers = torch.optim.lr_scheduler
     if name == "onecycle":
-        return schedulers.OneCycleLR(tuner, learning_rate, total_steps=steps + 1, cycle_momentum=False)
+        return schedulers.OneCycleLR(tuner, learning_rate, total_steps=steps + 1, pct_start=0.15, cycle_momentum=False)
     if name == "cosine":
         return schedulers.CosineAnnealingLR(tuner, steps)
     if name == "step":
