@@ -119,7 +119,8 @@ class _State:
         )
         bounced = np.choose(p["reset_mode"], [-p["reset_potential"], v + p["negative_threshold"], v])
         after_floor = np.where(p["negative_saturate"] == 1, -p["negative_threshold"], bounced)
-        self.potential = np.where(fires, after_spike, np.where(below, after_floor, v))
+        v = np.where(fires, after_spike, np.where(below, after_floor, v))
+        self.potential = np.clip(v, POTENTIAL_MIN, POTENTIAL_MAX)
         self._send(
             fires & (self.target_core >= 0),
             self.target_core,

@@ -18,12 +18,14 @@ class Pass:
 
     Class attributes:
         name: as typed in a pipeline; file = snake_case of it, class = CamelCase, golden folder = the name.
+        takes: the level it rewrites, Graph or Netlist; the manager refuses the other with a clear error.
         requires, ensures: names of invariants (tncc.ir.invariants) that hold before and after.
         invalidates: invariants that earlier passes ensured and that need not hold any more.
         exact: whether the module means the same, bit for bit, before and after.
     """
 
     name: ClassVar[str]
+    takes: ClassVar[type[Graph] | type[Netlist] | None] = None
     requires: ClassVar[tuple[str, ...]] = ()
     ensures: ClassVar[tuple[str, ...]] = ()
     invalidates: ClassVar[tuple[str, ...]] = ()

@@ -28,6 +28,7 @@ class Canonicalize(Pass):
     """
 
     name: ClassVar[str] = "canonicalize"
+    takes: ClassVar[type[Graph]] = Graph
     ensures: ClassVar[tuple[str, ...]] = ("ssa",)
 
     def run(self, module: Module, chip: Chip) -> Module:

@@ -45,6 +45,7 @@ class FoldThresholds(Pass):
     """
 
     name: ClassVar[str] = "fold-thresholds"
+    takes: ClassVar[type[Graph]] = Graph
     ensures: ClassVar[tuple[str, ...]] = ("no-real-on-chip",)
 
     rounding: str = "exact"

@@ -35,6 +35,7 @@ class LowerLogic(Pass):
     """
 
     name: ClassVar[str] = "lower-logic"
+    takes: ClassVar[type[Graph]] = Graph
 
     def run(self, module: Module, chip: Chip) -> Module:
         assert isinstance(module, Graph)

@@ -26,6 +26,7 @@ class LowerPools(Pass):
     """
 
     name: ClassVar[str] = "lower-pools"
+    takes: ClassVar[type[Graph]] = Graph
 
     def run(self, module: Module, chip: Chip) -> Module:
         assert isinstance(module, Graph)

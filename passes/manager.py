@@ -11,6 +11,8 @@ from pathlib import Path
 from tncc.errors import CompileError
 from tncc.ir import invariants
 from tncc.ir.chip import Chip
+from tncc.ir.graph import Graph
+from tncc.ir.netlist import Netlist
 from tncc.ir.printer import to_text
 from tncc.ir.text_files import load_text, save_text
 from tncc.ir.verify import verify
@@ -105,6 +107,9 @@ def run_pipeline(
 
 
 def _run_step(step: Pass, chip: Chip, result: PipelineResult) -> None:
+    if step.takes is not None and not isinstance(result.module, step.takes):
+        levels = {Graph: "an nn graph", Netlist: "a core netlist"}
+        raise CompileError(f"{step.name} takes {levels[step.takes]}, not {levels[type(result.module)]}", "pipeline")
     for name in step.requires:
         ensuring = sorted(cls.name for cls in passes().values() if name in cls.ensures)
         hint = f"run {' or '.join(ensuring)} before it" if ensuring else ""

@@ -51,6 +51,7 @@ class PartitionHost(Pass):
     """
 
     name: ClassVar[str] = "partition-host"
+    takes: ClassVar[type[Graph]] = Graph
     exact: ClassVar[bool] = False  # it computes another function: a part of the model's
 
     inputs: str = "auto"

@@ -40,6 +40,7 @@ class TrinarizeWeights(Pass):
     """
 
     name: ClassVar[str] = "trinarize-weights"
+    takes: ClassVar[type[Graph]] = Graph
 
     def run(self, module: Module, chip: Chip) -> Module:
         assert isinstance(module, Graph)

@@ -31,7 +31,7 @@ class Case:
     expected: str
 
     def header(self, key: str) -> str | None:
-        match = re.search(rf"^// {key}: (.*)$", self.source, re.MULTILINE)
+        match = re.search(rf"^// {key}: ?(.*)$", self.source, re.MULTILINE)
         return match and match[1]
 
     def outcome(self) -> tuple[str, str]:
