@@ -85,12 +85,10 @@ def _verify_shapes(netlist: Netlist) -> None:
         if arrays[name].ndim == 0:
             raise CompileError(f"array {name} is a scalar")
     expected = expected_arrays(netlist)
-    for name in [*expected, *sorted(arrays.keys() - expected.keys())]:
-        if name not in arrays:
-            raise CompileError(f"array {name} is missing")
-        if name not in expected:
-            raise CompileError(f"array {name} is not part of a netlist")
-        array, (dtype, shape) = arrays[name], expected[name]
+    for name in sorted(expected.keys() ^ arrays.keys()):
+        raise CompileError(f"array {name} is missing" if name in expected else f"array {name} is not part of a netlist")
+    for name, (dtype, shape) in expected.items():
+        array = arrays[name]
         if array.dtype != np.dtype(dtype) or array.shape != shape:
             raise CompileError(f"array {name} is {array.dtype}{list(array.shape)}; expected {dtype}{list(shape)}")
         if not array.flags.c_contiguous:

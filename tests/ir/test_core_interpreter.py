@@ -53,9 +53,7 @@ def test_equals_the_scalar_specification(seed: int, latencies: tuple[int, ...]) 
     frames = int(rng.integers(1, 12))
     x = (rng.random((frames, config.input_pins)) < 0.6).astype(np.uint8)
     tick, connection = np.nonzero(x[:, config.input_pin])
-    events = Events(
-        tick, config.input_core[connection], config.input_axon[connection], config.input_delay[connection]
-    )
+    events = Events(tick, config.input_core[connection], config.input_axon[connection], config.input_delay[connection])
     spikes, _ = ScalarChip(config).run(frames + max(latencies), events)
     fired = output_pins(config, spikes)
     for port, got in zip(netlist.outputs, run_frames(netlist, {"x": x}).values(), strict=True):
