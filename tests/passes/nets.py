@@ -12,8 +12,15 @@ from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph, Value
 from tncc.ir.location import Location
 from tncc.ir.types import Domain, TensorType
+from tncc.passes.canonicalize import Canonicalize
+from tncc.passes.fold_thresholds import FoldThresholds
+from tncc.passes.lower_logic import LowerLogic
+from tncc.passes.lower_pools import LowerPools
+from tncc.passes.partition_host import PartitionHost
+from tncc.passes.trinarize_weights import TrinarizeWeights
 
 CHIP = Chip()
+NN_PASSES = (Canonicalize(), PartitionHost(), LowerPools(), LowerLogic(), TrinarizeWeights(), FoldThresholds())
 SCALES = (1.0, 0.5, 0.1, 0.37)
 
 

@@ -6,20 +6,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.passes.nets import CHIP, random_network
+from tests.passes.nets import CHIP, NN_PASSES, random_network
 from tncc.errors import CompileError
 from tncc.ir.graph import Graph
 from tncc.ir.interpreter import run
 from tncc.ir.ops import WIRING, SpikingConv2d
 from tncc.ir.verify import verify
-from tncc.passes.canonicalize import Canonicalize
-from tncc.passes.fold_thresholds import FoldThresholds
-from tncc.passes.lower_logic import LowerLogic
-from tncc.passes.lower_pools import LowerPools
-from tncc.passes.partition_host import PartitionHost
-from tncc.passes.trinarize_weights import TrinarizeWeights
-
-PIPELINE = (Canonicalize(), PartitionHost(), LowerPools(), LowerLogic(), TrinarizeWeights(), FoldThresholds())
 
 
 @settings(max_examples=30, deadline=None)
@@ -29,7 +21,7 @@ def test_every_pass_keeps_the_meaning(seed: int) -> None:
     graph = random_network(rng)
     x = rng.integers(0, 2, (6, *graph.inputs[0].type.shape))
     expected = run(graph, {"x": x})
-    for each in PIPELINE:
+    for each in NN_PASSES:
         try:
             rewritten = each.run(graph, CHIP)
         except CompileError as error:
