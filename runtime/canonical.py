@@ -39,7 +39,10 @@ def canonical(config: ChipConfig) -> ChipConfig:
 def neuron_types_in_use(config: ChipConfig) -> tuple[Array, Array]:
     """int64 [kept]: the rows of neuron_types that canonical() keeps, in order; int32 [N, M]: the new neuron_type."""
     types = len(config.neuron_types["leak"])
-    rows = [np.ascontiguousarray(config.neuron_types[name]).reshape(types, -1) for name in NEURON_FIELDS]
+    rows = [
+        np.ascontiguousarray(config.neuron_types[name]).reshape(types, _width(shape))
+        for name, (_, shape, _, _) in NEURON_FIELDS.items()
+    ]
     table = np.concatenate([row.astype(np.int32) for row in rows], axis=1)
     kept, index = _order_of_first_use(table, config.neuron_type)
     return kept, index
@@ -58,8 +61,12 @@ def same_chip(a: ChipConfig, b: ChipConfig) -> str:
     return ""
 
 
+def _width(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=np.int64))
+
+
 def _first_use(table: Array, index: Array) -> tuple[Array, Array]:
-    kept, renumbered = _order_of_first_use(table.reshape(len(table), -1), index)
+    kept, renumbered = _order_of_first_use(table.reshape(len(table), _width(table.shape[1:])), index)
     return np.ascontiguousarray(table[kept]), renumbered
 
 

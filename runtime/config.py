@@ -139,11 +139,8 @@ class ChipConfig:
 
     def _check_tables(self) -> None:
         for name, (_, _, low, high) in NEURON_FIELDS.items():
-            bad = np.flatnonzero(
-                ((self.neuron_types[name] < low) | (self.neuron_types[name] > high))
-                .reshape(self.neuron_types[name].shape[0], -1)
-                .any(axis=1)
-            )
+            outside = (self.neuron_types[name] < low) | (self.neuron_types[name] > high)
+            bad = np.flatnonzero(outside.any(axis=tuple(range(1, outside.ndim))))
             if bad.size:
                 where = np.argwhere(self.neuron_type == bad[0])
                 user = f"core {where[0][0]}, neuron {where[0][1]}" if where.size else "no neuron"
