@@ -1,0 +1,165 @@
+"""What a layer costs: axons and neurons of every unit, and the copies it asks of its sources.
+
+A unit is a tile of output positions x a subset of features; a core holds one or more units. The inputs of a unit are
+(channel, position, sign) triples: an input that has synapses of both signs takes two axons, of one sign one, of none
+no axon. For a channel and a sign, which input positions a tile needs depends only on the mask of kernel taps where
+any of the unit's filters has that sign; there are few different masks, so everything is counted by mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tncc.passes.mapping.tilings import Tiling
+from tncc.passes.mapping.wiring import SpikingLayer
+
+Array = npt.NDArray[Any]
+
+MASK_CHUNK = 1 << 24  # elements of the largest intermediate array
+
+
+@dataclass(frozen=True)
+class Subsets:
+    """Features split into subsets, each within one feature group.
+
+    Attributes:
+        split: the number of subsets each feature group was split into (fewer where it has fewer features).
+        subset: int64 [features].
+        order, starts: features sorted by subset, and where each subset starts.
+        masks: bool [masks, taps], the different tap masks.
+        row_subset, row_channel, row_sign, row_mask: one row per (subset, channel, sign) with any synapse; sign is 0
+            for weight -1 and 1 for +1 (the axon types); row_mask indexes masks.
+    """
+
+    split: int
+    subset: Array = field(repr=False)
+    order: Array = field(repr=False)
+    starts: Array = field(repr=False)
+    masks: Array = field(repr=False)
+    row_subset: Array = field(repr=False)
+    row_channel: Array = field(repr=False)
+    row_sign: Array = field(repr=False)
+    row_mask: Array = field(repr=False)
+
+    @property
+    def count(self) -> int:
+        return int(self.starts.size)
+
+    @cached_property
+    def rows_by_subset(self) -> Array:
+        """int64 [subsets, masks]: rows of each subset that have each mask."""
+        key = self.row_subset * len(self.masks) + self.row_mask
+        return np.bincount(key, minlength=self.count * len(self.masks)).reshape(self.count, len(self.masks))
+
+
+def split_features(layer: SpikingLayer, split: int) -> Subsets:
+    """Every feature group cut into `split` runs of features of about equal length."""
+    groups = layer.op.feature_groups.astype(np.int64)
+    features = groups.size
+    order = np.argsort(groups, kind="stable")
+    sizes = np.bincount(groups)
+    rank = np.empty(features, np.int64)
+    rank[order] = np.arange(features) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    parts = np.minimum(split, sizes)[groups]
+    _, subset = np.unique(groups * split + rank * parts // sizes[groups], return_inverse=True)
+    subset = subset.reshape(-1).astype(np.int64)
+    order = np.argsort(subset, kind="stable")
+    counts = np.bincount(subset)
+
+    weight = layer.op.weight
+    per_group = weight.shape[1]
+    taps = weight.shape[2] * weight.shape[3]
+    channel = (np.arange(features) * layer.op.groups // features)[:, None] * per_group + np.arange(per_group)
+    channels = per_group * layer.op.groups
+    key = (subset[:, None] * channels + channel)[order].reshape(-1)
+    flat = weight.reshape(features, per_group, taps)[order].reshape(-1, taps)
+    by_key = np.argsort(key, kind="stable")
+    key, flat = key[by_key], flat[by_key]
+    firsts = np.flatnonzero(np.concatenate(([True], key[1:] != key[:-1])))
+    both = np.stack([np.logical_or.reduceat(flat == sign, firsts) for sign in (-1, 1)], axis=1)
+    keys = np.stack([key[firsts] * 2, key[firsts] * 2 + 1], axis=1).reshape(-1)
+    rows = both.reshape(-1, taps)
+    live = rows.any(axis=1)
+    packed, row_mask = np.unique(np.packbits(rows[live], axis=1), axis=0, return_inverse=True)
+    masks = np.unpackbits(packed, axis=1, count=taps).astype(bool)
+    keys = keys[live]
+    return Subsets(
+        split,
+        subset,
+        order,
+        np.concatenate(([0], np.cumsum(counts)[:-1])),
+        masks,
+        keys // 2 // channels,
+        keys // 2 % channels,
+        keys % 2,
+        row_mask.reshape(-1).astype(np.int64),
+    )
+
+
+class LayerModel:
+    """Counts for one layer; remembers what it has computed."""
+
+    def __init__(self, layer: SpikingLayer) -> None:
+        self.layer = layer
+        self._subsets: dict[int, Subsets] = {}
+        self._windows: dict[bytes, tuple[Array, Array, Array]] = {}
+
+    def subsets(self, split: int) -> Subsets:
+        if split not in self._subsets:
+            self._subsets[split] = split_features(self.layer, split)
+        return self._subsets[split]
+
+    @cached_property
+    def largest_group(self) -> int:
+        """Features in the largest feature group."""
+        return int(np.bincount(self.layer.op.feature_groups).max())
+
+    @cached_property
+    def in_positions(self) -> int:
+        return self.layer.in_shape[1] * self.layer.in_shape[2]
+
+    def windows(self, tiling: Tiling) -> tuple[Array, Array, Array]:
+        """(tile int64 [pairs], input position int64 [pairs], taps float32 [pairs, taps]): the input positions under
+        each tile, sorted by tile, and 1 for the taps that connect them to some output position of the tile."""
+        inputs = self.layer.input_positions
+        keys = tiling.tile[:, None].astype(np.int64) * self.in_positions + inputs
+        inside = inputs >= 0
+        pairs, pair = np.unique(keys[inside], return_inverse=True)
+        taps = np.zeros((pairs.size, inputs.shape[1]), np.float32)
+        taps[pair.reshape(-1), np.nonzero(inside)[1]] = 1
+        return pairs // self.in_positions, pairs % self.in_positions, taps
+
+    def axons_and_demand(self, tiling: Tiling, subsets: Subsets) -> tuple[Array, Array]:
+        """(axons int64 [subsets, tiles], demand int32 [channels * input positions]): the latter counts the axons,
+        over all units, that each operand element must drive."""
+        key = tiling.tile.tobytes()
+        if key not in self._windows:
+            self._windows[key] = self.windows(tiling)
+        tile, position, taps = self._windows[key]
+        channels, masks = self.layer.in_shape[0], len(subsets.masks)
+        rows = np.bincount(subsets.row_channel * masks + subsets.row_mask, minlength=channels * masks)
+        rows = rows.reshape(channels, masks).astype(np.float32)
+        by_subset = subsets.rows_by_subset.astype(np.float32)
+        axons = np.zeros((subsets.count, tiling.tiles), np.float32)
+        demand = np.zeros((channels, self.in_positions), np.float32)
+        by_position = np.argsort(position, kind="stable")
+        some_tile, tile_starts = np.unique(tile, return_index=True)
+        some_position, position_starts = np.unique(position[by_position], return_index=True)
+        chunk = max(1, MASK_CHUNK // max(1, tile.size))
+        for first in range(0, masks if tile.size else 0, chunk):
+            part = slice(first, first + chunk)
+            used = (taps @ subsets.masks[part].T.astype(np.float32) > 0).astype(np.float32)
+            axons[:, some_tile] += by_subset[:, part] @ np.add.reduceat(used, tile_starts, axis=0).T
+            demand[:, some_position] += rows[:, part] @ np.add.reduceat(used[by_position], position_starts, axis=0).T
+        return axons.astype(np.int64), demand.astype(np.int32).reshape(-1)
+
+    def neurons(self, tiling: Tiling, subsets: Subsets, copies: Array) -> Array:
+        """int64 [subsets, tiles]: neurons of every unit. copies: int [features * positions], 0 for a dead output."""
+        by_subset = np.add.reduceat(copies.reshape(-1, self.layer.positions)[subsets.order], subsets.starts, axis=0)
+        found: Array = np.add.reduceat(by_subset[:, tiling.order], tiling.starts, axis=1)
+        return found

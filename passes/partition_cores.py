@@ -1,0 +1,67 @@
+"""partition-cores: spiking layers become cores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tncc.errors import CompileError
+from tncc.ir.chip import Chip
+from tncc.ir.graph import Graph
+from tncc.ir.netlist import Netlist
+from tncc.passes.base import Module, Pass
+from tncc.passes.mapping.emit import emit
+from tncc.passes.mapping.search import search
+from tncc.passes.mapping.wiring import resolve
+
+
+@dataclass(frozen=True)
+class PartitionCores(Pass):
+    """Chooses tiles, feature splits, packing, copies and splitters for few cores; emits the netlist.
+
+    Options:
+        input_fanout: "host" drives every axon of an input itself; "splitters": cores on the chip do (one tick more).
+        beam: states the search keeps on graphs with branches; chains are solved exactly over the candidates.
+    """
+
+    name: ClassVar[str] = "partition-cores"
+
+    input_fanout: str = "host"
+    beam: int = 64
+
+    def run(self, module: Module, chip: Chip) -> Netlist:
+        if not isinstance(module, Graph):
+            raise CompileError("partition-cores takes a graph of layers, not a netlist of cores", self.name)
+        if self.input_fanout not in ("host", "splitters"):
+            raise CompileError(f"input_fanout is {self.input_fanout!r}; it is host or splitters", self.name)
+        if self.beam < 1:
+            raise CompileError(f"beam is {self.beam}; it must be at least 1", self.name)
+        if chip.axon_types < 2:
+            raise CompileError(f"the chip has {chip.axon_types} axon type; trinary weights take two", self.name)
+        network = resolve(module)
+        input_levels = 1 if self.input_fanout == "splitters" else 0
+        decisions = search(network, chip, self.beam, input_levels)
+        netlist = emit(network, chip, decisions, input_levels)
+        _check_size(netlist, chip)
+        return netlist
+
+
+def _check_size(netlist: Netlist, chip: Chip) -> None:
+    """A CompileError that names the largest layers where the chip has too few cores."""
+    if netlist.n_cores <= chip.cores:
+        return
+    sizes = [int((netlist.layer == k).sum()) for k in range(len(netlist.layers))]
+    largest = sorted(range(len(sizes)), key=lambda k: (-sizes[k], k))[:3]
+    top = ", ".join(f"{netlist.layers[k].name} uses {sizes[k]:,}" for k in largest)
+    where = f"{chip.chips_x} x {chip.chips_y} chips have" if chip.chips > 1 else "chip has"
+    per_chip = chip.mesh_x * chip.mesh_y
+    raise CompileError(
+        f"needs {netlist.n_cores:,} cores, {where} {chip.cores:,}; {top}",
+        self_location(netlist, largest[0]),
+        f"{-(-netlist.n_cores // per_chip)} chips of {per_chip:,} cores would hold it",
+    )
+
+
+def self_location(netlist: Netlist, layer: int) -> str:
+    """Where the layer stems from."""
+    return netlist.layers[layer].location
