@@ -87,9 +87,7 @@ def spiking_graph(
             permuted = TensorType(Domain.SPIKES, shape)
             order = rng.permutation(shape[0]).astype(np.int64)
             where = Location.of(f"Permute_{spec.name}")
-            ops.append(
-                Gather(inputs=(last,), output=f"{last}_p", type=permuted, location=where, indices=order, axis=0)
-            )
+            ops.append(Gather(inputs=(last,), output=f"{last}_p", type=permuted, location=where, indices=order, axis=0))
             last = f"{last}_p"
         weight = trinary(rng, (spec.outputs, spec.inputs // spec.groups, spec.kernel, spec.kernel), density)
         size = (shape[1] + 2 * spec.pad - spec.kernel) // spec.stride + 1

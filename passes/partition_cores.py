@@ -25,6 +25,8 @@ class PartitionCores(Pass):
     """
 
     name: ClassVar[str] = "partition-cores"
+    requires: ClassVar[tuple[str, ...]] = ("no-real-on-chip", "filters-fit")
+    ensures: ClassVar[tuple[str, ...]] = ("cores-fit", "axons-driven-once", "outputs-driven-once")
 
     input_fanout: str = "host"
     beam: int = 64
@@ -57,11 +59,6 @@ def _check_size(netlist: Netlist, chip: Chip) -> None:
     per_chip = chip.mesh_x * chip.mesh_y
     raise CompileError(
         f"needs {netlist.n_cores:,} cores, {where} {chip.cores:,}; {top}",
-        self_location(netlist, largest[0]),
+        netlist.layers[largest[0]].location,
         f"{-(-netlist.n_cores // per_chip)} chips of {per_chip:,} cores would hold it",
     )
-
-
-def self_location(netlist: Netlist, layer: int) -> str:
-    """Where the layer stems from."""
-    return netlist.layers[layer].location

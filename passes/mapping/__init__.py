@@ -1,1 +1,1 @@
-"""How layers of spiking neurons become cores: the model (tiles, axons, copies), the search, and the netlist's emission."""
+"""How layers of spiking neurons become cores: the model, the search over tiles and splits, and the emission."""

@@ -13,7 +13,6 @@ from tncc.ir.netlist import NEURON_FIELDS, OUTPUT, UNCONNECTED, Layer, Netlist, 
 from tncc.passes.mapping.crossbars import unique_rows
 
 if TYPE_CHECKING:
-    from tncc.passes.mapping.emit import Schedule
     from tncc.passes.mapping.fanout import Connections
 
 Array = npt.NDArray[Any]
@@ -172,9 +171,7 @@ def _neuron_types(blocks: list[CoreBlock], shape: tuple[int, int]) -> tuple[dict
     leak = np.concatenate([block.leak for block in blocks]) if blocks else np.zeros(shape, np.int64)
     used = np.concatenate([block.used for block in blocks]) if blocks else np.zeros(shape, bool)
     leaks = np.unique(leak[used])
-    types = {
-        name: np.zeros((leaks.size, *tail), np.dtype(dtype)) for name, (dtype, tail) in NEURON_FIELDS.items()
-    }
+    types = {name: np.zeros((leaks.size, *tail), np.dtype(dtype)) for name, (dtype, tail) in NEURON_FIELDS.items()}
     types["weights"][:, :2] = (-1, 1)
     types["leak"][:] = leaks
     types["threshold"][:] = 1

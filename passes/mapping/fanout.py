@@ -64,9 +64,7 @@ def fan_out(builder: Builder, name: str, wanted: Connections, times: Schedule, s
     return _fan_out(builder, name, wanted, fires, times.levels[source], fires > 0)
 
 
-def _fan_out(
-    builder: Builder, name: str, wanted: Connections, fires: int, levels: int, is_neuron: bool
-) -> Connections:
+def _fan_out(builder: Builder, name: str, wanted: Connections, fires: int, levels: int, is_neuron: bool) -> Connections:
     """Connections for a source that fires in tick `fires`; see fan_out. Inputs (not is_neuron) reach no output pin."""
     if not wanted.size:
         return wanted

@@ -128,7 +128,7 @@ def _options(model: LayerModel, split: int, chip: Chip) -> Iterator[_Option]:
     features = int(np.bincount(subsets.subset).max())
     limit = max(1, chip.neurons // features) if split < model.largest_group else chip.neurons
     coarsest = 0
-    for tiling in candidates(model.layer, max(floor, 1), chip.axons, limit):
+    for tiling in candidates(model.layer, floor, chip.axons, limit):
         if coarsest and tiling.tiles > TILES_BEYOND_COARSEST * coarsest and tiling.tiles < model.layer.positions:
             continue
         axons, demand = model.axons_and_demand(tiling, subsets)

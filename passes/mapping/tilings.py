@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def _greedy(outputs: int, extent: Callable[[int, int], int], limit: int) -> Part
             small, longer = divmod(middle, inner)
             even = (stops[0], *(small + 1,) * longer, *(small,) * (inner - longer), stops[0])
             bounds = np.concatenate(([0], np.cumsum(even)))
-            if all(extent(int(a), int(b)) <= limit for a, b in zip(bounds[:-1], bounds[1:], strict=True)):
+            if all(extent(int(a), int(b)) <= limit for a, b in pairwise(bounds)):
                 return even
     return tuple(stops)
 
@@ -120,7 +121,7 @@ def candidates(layer: SpikingLayer, axon_floor: int, axons: int, max_outputs: in
         options = []
         for partition in partitions(outputs, extents[axis]):
             bounds = np.concatenate(([0], np.cumsum(partition)))
-            widest = max(extents[axis](int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True))
+            widest = max(extents[axis](int(a), int(b)) for a, b in pairwise(bounds))
             options.append((len(partition), widest, partition))
         choices.append(sorted(options))
     pairs = [

@@ -122,9 +122,7 @@ def resolve(graph: Graph) -> Network:
             flat = operands[0].reshape(-1)
             touched = np.flatnonzero(np.bincount(np.searchsorted(starts, flat, side="right") - 1))
             shape = operands[0].shape
-            layers.append(
-                SpikingLayer(len(layers), op, (shape[0], shape[1], shape[2]), flat, tuple(map(int, touched)))
-            )
+            layers.append(SpikingLayer(len(layers), op, (shape[0], shape[1], shape[2]), flat, tuple(map(int, touched))))
             elements[op.output] = np.arange(first, first + op.type.size).reshape(op.type.shape)
             sources.append(Source(op.output, first, op.type.size, len(layers) - 1))
             first += op.type.size

@@ -1,0 +1,125 @@
+"""split-filter-groups: features that may share cores read few enough inputs for one core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tncc.errors import CompileError
+from tncc.ir.chip import Chip
+from tncc.ir.graph import Graph
+from tncc.ir.ops import Op, SpikingConv2d
+from tncc.passes.base import Module, Pass
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class SplitFilterGroups(Pass):
+    """Relabels feature_groups so that every group's inputs at one position fit a core, two axons an input.
+
+    Features stay in the group they are in where it fits. A group that does not is cut by the zeros of its weights:
+    features whose filters read similar inputs end up together.
+
+    Options:
+        max_axons: axons of a core that may be used; 0 means all that the chip has.
+    """
+
+    name: ClassVar[str] = "split-filter-groups"
+    requires: ClassVar[tuple[str, ...]] = ("no-real-on-chip",)
+    ensures: ClassVar[tuple[str, ...]] = ("filters-fit",)
+
+    max_axons: int = 0
+
+    def run(self, module: Module, chip: Chip) -> Graph:
+        if not isinstance(module, Graph):
+            raise CompileError("split-filter-groups takes a graph of layers, not a netlist of cores", self.name)
+        if not 0 <= self.max_axons <= chip.axons:
+            raise CompileError(f"max-axons is {self.max_axons}; a core has {chip.axons} axons", self.name)
+        limit = (self.max_axons or chip.axons) // 2
+        return module.with_ops([self._split(op, limit) for op in module.ops])
+
+    def _split(self, op: Op, limit: int) -> Op:
+        if not isinstance(op, SpikingConv2d):
+            return op
+        used = (op.weight != 0).reshape(op.weight.shape[0], -1)
+        _check_filters(op, used.sum(axis=1), limit)
+        labels = split_groups(used, _input_groups(op), limit)
+        if np.array_equal(labels, op.feature_groups):
+            return op
+        return replace(op, feature_groups=labels, location=op.location.via(self.name))
+
+
+def _input_groups(op: SpikingConv2d) -> Array:
+    """int64 [features]: a number for each (feature group, convolution group): its filters read the same channels."""
+    features = op.weight.shape[0]
+    convolution_group = np.arange(features) * op.groups // features
+    both = op.feature_groups.astype(np.int64) * op.groups + convolution_group
+    return np.unique(both, return_inverse=True)[1].reshape(-1)
+
+
+def _check_filters(op: SpikingConv2d, inputs: Array, limit: int) -> None:
+    """Raises CompileError where a single filter reads more than `limit` inputs."""
+    worst = int(inputs.argmax())
+    if int(inputs[worst]) <= limit:
+        return
+    out, channels, height, width = op.weight.shape
+    support = f"{height}x{width}x{channels} = {height * width * channels}"
+    full = height * width * channels * op.groups
+    enough = [g for g in range(1, channels * op.groups + 1) if channels * op.groups % g == 0 and out % g == 0]
+    enough = [g for g in enough if full // g <= limit]
+    hint = f"groups >= {-(-full // limit)} would fit"
+    if enough:
+        hint += f" ({enough[0]} divides the {channels * op.groups} input and {out} output channels)"
+    if height * width > limit:
+        hint = f"a kernel of at most {limit} taps would fit"
+    hint += f", or at most {limit} nonzero weights a filter"
+    if int(inputs[worst]) == height * width * channels:
+        raise CompileError(f"filter support {support} inputs exceeds {limit}", op.location, hint)
+    raise CompileError(
+        f"filter {worst} has {inputs[worst]} nonzero weights (support {support}), which exceeds {limit} inputs a core",
+        op.location,
+        hint,
+    )
+
+
+def split_groups(used: Array, groups: Array, limit: int) -> Array:
+    """int32 [features]: new labels, numbered by first feature; groups whose union of inputs fits stay whole.
+
+    used: bool [features, inputs], at most `limit` a row. groups: int64 [features].
+    """
+    parts = np.zeros(groups.size, np.int64)
+    for group in range(int(groups.max(initial=-1)) + 1):
+        members = np.flatnonzero(groups == group)
+        if np.count_nonzero(used[members].any(axis=0)) > limit:
+            parts[members] = _by_similarity(used[members], limit)
+    _, first, label = np.unique(groups * (parts.max() + 1) + parts, return_index=True, return_inverse=True)
+    rank = np.empty(first.size, np.int32)
+    rank[np.argsort(first, kind="stable")] = np.arange(first.size, dtype=np.int32)
+    return rank[label.reshape(-1)]
+
+
+def _by_similarity(used: Array, limit: int) -> Array:
+    """int64 [features]: each part starts with the first feature left and takes, while it fits, the feature that adds
+    the fewest inputs (the first of equals)."""
+    parts = np.full(len(used), -1, np.int64)
+    sizes = used.sum(axis=1)
+    part = 0
+    while (left := np.flatnonzero(parts < 0)).size:
+        union = np.zeros(used.shape[1], bool)
+        added = sizes.copy()  # inputs that each feature would add to the part
+        best = int(left[0])
+        while int(union.sum()) + int(added[best]) <= limit:
+            parts[best] = part
+            new = used[best] & ~union
+            union |= new
+            added = added - used[:, new].sum(axis=1)
+            left = left[left != best]
+            if not left.size:
+                break
+            best = int(left[np.argmin(added[left])])
+        part += 1
+    return parts
