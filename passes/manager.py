@@ -97,7 +97,7 @@ def run_pipeline(
         _run_step(step, chip, result)
         if check_semantics:
             result.semantics[step.name] = (
-                compare_meaning(before, result.module, print_pass(step), semantics_seed) if step.exact else "not exact"
+                compare_meaning(before, result.module, step.name, semantics_seed) if step.exact else "not exact"
             )
         if "all" in print_ir_after or step.name in print_ir_after:
             print_ir(f"// after {print_pass(step)}\n{to_text(result.module, tensors={})}")

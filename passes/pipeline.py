@@ -30,10 +30,11 @@ _OPTION = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=\s*([^\s{},=]+)")
 
 
 def passes() -> dict[str, type[Pass]]:
-    """Every pass class by name."""
+    """Every pass class of this package by name."""
     for module in pkgutil.iter_modules(tncc.passes.__path__):
         importlib.import_module(f"tncc.passes.{module.name}")
-    return {cls.name: cls for cls in _subclasses(Pass) if "name" in vars(cls)}
+    own = [cls for cls in _subclasses(Pass) if cls.__module__.startswith("tncc.passes.") and "name" in vars(cls)]
+    return {cls.name: cls for cls in own}
 
 
 def _subclasses(cls: type[Pass]) -> Iterator[type[Pass]]:
