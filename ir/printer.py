@@ -108,7 +108,7 @@ class _Printer:
         if isinstance(value, bool):
             return str(value).lower()
         if isinstance(value, int | float):
-            return repr(value)
+            return repr(float(value) if isinstance(value, float) else int(value))  # not a subclass's own repr
         if isinstance(value, str):
             return quote(value)
         if isinstance(value, dict) and all(isinstance(key, str) for key in value):

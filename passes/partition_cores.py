@@ -25,6 +25,7 @@ class PartitionCores(Pass):
     """
 
     name: ClassVar[str] = "partition-cores"
+    takes: ClassVar[type[Graph]] = Graph
     requires: ClassVar[tuple[str, ...]] = ("no-real-on-chip", "filters-fit")
     ensures: ClassVar[tuple[str, ...]] = ("cores-fit", "axons-driven-once", "outputs-driven-once")
 

@@ -27,6 +27,7 @@ class PlaceCores(Pass):
     """
 
     name: ClassVar[str] = "place-cores"
+    takes: ClassVar[type[Netlist]] = Netlist
     ensures: ClassVar[tuple[str, ...]] = ("placed",)
 
     effort: str = "default"

@@ -24,6 +24,7 @@ class RouteSpikes(Pass):
     """
 
     name: ClassVar[str] = "route-spikes"
+    takes: ClassVar[type[Netlist]] = Netlist
     requires: ClassVar[tuple[str, ...]] = ("placed",)
     ensures: ClassVar[tuple[str, ...]] = ("routes-in-range",)
 

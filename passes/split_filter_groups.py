@@ -29,6 +29,7 @@ class SplitFilterGroups(Pass):
     """
 
     name: ClassVar[str] = "split-filter-groups"
+    takes: ClassVar[type[Graph]] = Graph
     requires: ClassVar[tuple[str, ...]] = ("no-real-on-chip",)
     ensures: ClassVar[tuple[str, ...]] = ("filters-fit",)
 
