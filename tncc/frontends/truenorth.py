@@ -5,6 +5,8 @@ A core that is read is stored away as array rows at once; what stays in memory i
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ Array = npt.NDArray[Any]
 FIRST_OUTPUT = -32  # destCore of output pins 0..255; -33 of pins 256..511, and so on
 PINS_A_CONNECTOR_CORE = 256
 MAX_OUTPUT_PINS = 1 << 24
+MAX_METADATA_BYTES = 1 << 16  # of one core
 CHIP_SIDE = 64  # cores along x and y of one chip
 
 TYPE_NAME = re.compile(r"N([0-9A-Fa-f]{1,8})")
@@ -145,6 +148,9 @@ class _Model:
         _integer(entry.get("timeScaleExponent", 0), "timeScaleExponent", 0, 0, at)
         crossbar, axon_types = self.crossbar(entry.get("crossbar"), at)
         neuron_type, target_core, target_axon, target_delay = self.neurons(entry.get("neurons"), at)
+        metadata = _object(entry.get("metadata", {}), f"{at}: metadata")
+        if len(json.dumps(metadata)) > MAX_METADATA_BYTES:
+            raise FormatError(f"metadata is longer than {MAX_METADATA_BYTES} bytes", at)
         self.core_rows[core_id] = {
             "crossbar_index": crossbar,
             "axon_types_index": axon_types,
@@ -153,7 +159,7 @@ class _Model:
             "target_axon": target_axon,
             "target_delay": target_delay,
             "seed": _integer(entry.get("rngSeed", 0), "rngSeed", 0, (1 << 32) - 1, at),
-            "metadata": _object(entry.get("metadata", {}), f"{at}: metadata"),
+            "metadata": metadata,
         }
 
     def neurons(self, value: Any, at: str) -> tuple[Array, Array, Array, Array]:
@@ -283,9 +289,14 @@ class _Model:
             "outputs": [],
             "defects": [],
             "layers": layers,
-            "source": {"name": self.path.name, "format": "truenorth"},
+            "source": {"name": self.path.name, "sha256": _sha256(self.path), "format": "truenorth"},
             "truenorth": truenorth,
         }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def smallest_mesh(cores: int) -> tuple[int, int, int, int]:

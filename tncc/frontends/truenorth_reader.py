@@ -7,6 +7,7 @@ are bounded. The bytes are scanned once, in C (regular expressions find a value'
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,7 +109,9 @@ class _Scanner:
         if comments:
             raw = _BLOCK_COMMENT_OR_STRING.sub(lambda m: b" " if m[0][:1] == b"/" else m[0], raw)
         try:
-            value = json.loads(raw.decode(), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+            value = json.loads(
+                raw.decode(), object_pairs_hook=_unique_keys, parse_constant=_finite, parse_float=_finite
+            )
             if rb"\ud" in raw.lower():
                 json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair fits into no file
         except (ValueError, RecursionError) as error:
@@ -178,5 +181,8 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is not a number")
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
