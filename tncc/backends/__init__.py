@@ -1,0 +1,1 @@
+"""Backends: from the core netlist to files."""

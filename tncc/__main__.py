@@ -1,0 +1,5 @@
+"""`python -m tncc`."""
+
+from tncc.cli import main
+
+main()

@@ -1,0 +1,119 @@
+"""`tncc compile`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tncc.cli.options import Grid, echo_json, existing, load_defects
+
+
+@click.command("compile")
+@click.argument("model", type=existing)
+@click.option("-o", "--output", type=existing, default="chip.tnbin", show_default=True, help="File to write.")
+@click.option(
+    "--input-fanout",
+    type=click.Choice(["host", "splitters"]),
+    default="host",
+    show_default=True,
+    help="Who fans input spikes out: the host, or splitter cores on the chip.",
+)
+@click.option("--chips", type=Grid(), default="1x1", show_default=True, help="Array of chips, columns x rows.")
+@click.option("--defects", type=existing, help="File of cores not to use: 'x y' or 'chip_x chip_y x y' a line.")
+@click.option("--effort", type=click.Choice(["low", "default", "high"]), default="default", show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True)
+@click.option(
+    "--trinarize",
+    type=click.Choice(["exact", "twn"]),
+    default="exact",
+    show_default=True,
+    help="exact refuses weights that are not trinary; twn approximates them.",
+)
+@click.option("--calibrate", type=existing, metavar="DATA.npy", help="Data for --trinarize twn.")
+@click.option(
+    "--rounding",
+    type=click.Choice(["exact", "nearest"]),
+    default="exact",
+    show_default=True,
+    help="exact refuses thresholds that hang on float rounding; nearest takes the model as written.",
+)
+@click.option("--pipeline", metavar="TEXT", help="Passes to run, in place of the default pipeline.")
+@click.option("--print-ir-after", multiple=True, metavar="PASS|all", help="Print the IR on stderr after a pass.")
+@click.option("--dump-dir", type=existing, help="Folder that gets the IR after every pass.")
+@click.option("--start-from", type=existing, metavar="FILE.tn", help="Start from this IR instead of the model's graph.")
+@click.option("--stop-after", metavar="PASS", help="Stop after a pass; the output is then the IR's text (.tn).")
+@click.option("--check-semantics", is_flag=True, help="Compare outputs before and after every exact pass.")
+@click.option("--time-passes", is_flag=True, help="Print the time of every pass on stderr.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def command(
+    model: Path,
+    output: Path,
+    input_fanout: str,
+    chips: tuple[int, int],
+    defects: Path | None,
+    effort: str,
+    seed: int,
+    threads: int,
+    trinarize: str,
+    calibrate: Path | None,
+    rounding: str,
+    pipeline: str | None,
+    print_ir_after: tuple[str, ...],
+    dump_dir: Path | None,
+    start_from: Path | None,
+    stop_after: str | None,
+    check_semantics: bool,
+    time_passes: bool,
+    as_json: bool,
+) -> None:
+    """Compile an ONNX MODEL into a chip configuration (.tnbin)."""
+    from tncc.compiler import Debugging, Options, compile_model
+    from tncc.ir.chip import Chip
+    from tncc.ir.text import format_module
+    from tncc.progress import progress
+    from tncc.runtime.tnbin import write_atomically
+
+    options = Options(
+        input_fanout=input_fanout,
+        chips=chips,
+        defects=load_defects(defects, Chip.mesh_x, Chip.mesh_y) if defects else (),
+        effort=effort,
+        seed=seed,
+        threads=threads,
+        rounding=rounding,
+        trinarize=trinarize,
+        calibrate=calibrate,
+        pipeline=pipeline,
+    )
+    debugging = Debugging(print_ir_after, dump_dir, start_from, stop_after, check_semantics, sys.stderr)
+    with progress("compiling", None) as update:
+        result = compile_model(model, options, debugging, update)
+    if result.program is None:
+        write_atomically(output, format_module(result.module).encode())
+        click.echo(f"stopped after {stop_after}: wrote {output}", err=True)
+        return
+    result.program.save(output)
+    for warning in result.program.metadata.get("approximations", []):
+        click.echo(f"warning: not exact: {warning}", err=True)
+    if time_passes:
+        print_pass_times(result.program.pass_seconds)
+    report = result.program.report()
+    if as_json:
+        echo_json(report)
+        return
+    hops = "" if report["mean_hops"] is None else f", {report['mean_hops']:.2f} mean hops"
+    click.echo(
+        f"{output}: {report['cores_used']:,} of {report['cores_available']:,} cores, "
+        f"{report['latency_ticks']} ticks latency{hops}"
+    )
+
+
+def print_pass_times(seconds: dict[str, float]) -> None:
+    """A table on stderr: pass, seconds, share."""
+    total = sum(seconds.values()) or 1.0
+    for name, value in seconds.items():
+        click.echo(f"{name:24}{value:9.3f} s {100 * value / total:5.1f} %", err=True)
+    click.echo(f"{'total':24}{total:9.3f} s", err=True)

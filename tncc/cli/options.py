@@ -1,0 +1,79 @@
+"""Option types and small helpers that several commands share."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from tncc.errors import InputError
+
+Array = npt.NDArray[Any]
+
+
+def existing(path: str) -> Path:
+    """The path as it is: whether it can be opened is told by whoever opens it, in one voice."""
+    return Path(path)
+
+
+def echo_json(document: dict[str, Any]) -> None:
+    """Prints one JSON document on stdout."""
+    click.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def load_array(path: Path) -> Array:
+    """A .npy file, memory-mapped and never unpickled. Raises InputError naming the file."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise InputError(f"cannot read the file: {error.strerror or error}", path) from error
+    except (ValueError, EOFError, SyntaxError, OverflowError) as error:
+        if "allow_pickle" in str(error) or "Object arrays" in str(error):
+            raise InputError(
+                "the file holds pickled Python objects, which are not read",
+                path,
+                hint="save a plain numeric array with numpy.save(path, array, allow_pickle=False)",
+            ) from error
+        raise InputError(f"not a .npy file, or truncated ({error})", path) from error
+    if not isinstance(array, np.ndarray):
+        raise InputError("holds several arrays (.npz); one .npy array is needed", path)
+    return array
+
+
+class Grid(click.ParamType):
+    """CxR, as in 4x4: columns x rows of chips."""
+
+    name = "CxR"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", str(value))
+        if not match:
+            self.fail(f"{value!r} is not a grid of chips; write columns x rows, as in 4x4", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+def load_defects(path: Path, mesh_x: int, mesh_y: int) -> list[tuple[int, int]]:
+    """Cores that must not be used: a line `x y`, or `chip_x chip_y x y`; # starts a comment. Raises InputError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read the file: {error.strerror or error}", path) from error
+    except UnicodeDecodeError as error:
+        raise InputError("not a text file", path) from error
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        if len(words) not in (2, 4) or not all(re.fullmatch(r"\d{1,6}", word) for word in words):
+            raise InputError(f"{line.strip()!r} is not 'x y' or 'chip_x chip_y x y'", f"{path}:{number}")
+        chip_x, chip_y, x, y = (int(w) for w in (words if len(words) == 4 else ["0", "0", *words]))
+        found.append((chip_x * mesh_x + x, chip_y * mesh_y + y))
+    return found

@@ -1,0 +1,125 @@
+"""`tncc run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from tncc.cli import EXIT_CHECK_FAILED
+from tncc.cli.options import echo_json, existing, load_array
+from tncc.errors import InputError
+
+
+@click.command("run")
+@click.argument("chip", type=existing)
+@click.option("--input", "data", type=existing, metavar="DATA.npy", help="Frames [N, ...]: float32 or uint8.")
+@click.option("-o", "--output", type=existing, metavar="OUT.npy", help="Write the model's outputs.")
+@click.option("--labels", type=existing, metavar="LABELS.npy", help="Class labels [N]: print the accuracy.")
+@click.option("--expect-accuracy", type=float, metavar="P", help="Exit with 1 where the accuracy (0 to 1) is below P.")
+@click.option("--spikes", type=existing, metavar="IN.sfti", help="Raw spikes in (.sfti, RAWI3, CONNPIN).")
+@click.option("--ticks", type=click.IntRange(1, 10**9), help="Ticks to run, with --spikes.")
+@click.option("--spikes-out", type=existing, metavar="OUT.sfro", help="Recorded spikes out (.sfro, .sfcp, .txt).")
+@click.option("--monitor", default="outputs", show_default=True, metavar="all|outputs|FILTER.json", help="What to record.")
+@click.option("--engine", type=click.Choice(["auto", "batch", "tick", "numpy"]), default="auto", show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True)
+@click.option("--stats", is_flag=True, help="Count spikes, synaptic events and hops.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    chip: Path,
+    data: Path | None,
+    output: Path | None,
+    labels: Path | None,
+    expect_accuracy: float | None,
+    spikes: Path | None,
+    ticks: int | None,
+    spikes_out: Path | None,
+    monitor: str,
+    engine: str,
+    threads: int,
+    stats: bool,
+    as_json: bool,
+) -> None:
+    """Run a compiled CHIP on data (--input) or on raw spikes (--spikes)."""
+    import tncc
+
+    if (data is None) == (spikes is None):
+        raise InputError("give either --input DATA.npy or --spikes FILE")
+    if expect_accuracy is not None and labels is None:
+        raise InputError("--expect-accuracy needs --labels")
+    program = tncc.load(chip)
+    if spikes is not None:
+        if output or labels:
+            raise InputError("-o and --labels go with --input; raw spikes are written with --spikes-out")
+        from tncc.cli.spikes import run_spikes
+
+        report = run_spikes(program, spikes, ticks, spikes_out, monitor, engine, threads)
+        passed = True
+    else:
+        assert data is not None
+        report, passed = _run_frames(program, data, output, labels, expect_accuracy, engine, threads)
+    if not stats:
+        for key in ("spikes", "synaptic_events", "hops"):
+            report.pop(key, None)
+    if as_json:
+        echo_json(report)
+    else:
+        _print(report)
+    if not passed:
+        click.echo(f"accuracy {report['accuracy']:.4f} is below the expected {expect_accuracy}", err=True)
+        raise SystemExit(EXIT_CHECK_FAILED)
+
+
+def _run_frames(
+    program: Any, data: Path, output: Path | None, labels: Path | None, expected: float | None, engine: str, threads: int
+) -> tuple[dict[str, Any], bool]:
+    from tncc.outputs import OutputFile
+    from tncc.progress import progress
+    from tncc.session import Session
+
+    frames = load_array(data)
+    truth = load_array(labels) if labels else None
+    session = Session(program, threads=threads, engine=engine)
+    if frames.ndim == 0:
+        raise InputError("holds a single number; frames [N, ...] are needed", data)
+    if truth is not None and (truth.shape != (len(frames),) or truth.dtype.kind not in "iu"):
+        raise InputError(
+            f"holds {truth.dtype} {list(truth.shape)}; one integer label for each of the {len(frames)} frames is needed",
+            labels or "",
+        )
+    if (output or labels) and len(session.outputs) != 1:
+        raise InputError(f"the model has {len(session.outputs)} outputs; -o and --labels take a model with one")
+    hits = done = 0
+    with progress("running", len(frames), "frames") as update, OutputFile(output, len(frames)) as sink:
+        for part in session.stream(frames, progress=update):
+            scores = part[session.outputs[0]]
+            sink.write(scores)
+            if truth is not None:
+                if scores.ndim < 2:
+                    raise InputError("the model's output is not a score per class; --labels cannot be compared")
+                classes = scores.reshape(len(scores), -1).argmax(axis=1)
+                hits += int((classes == truth[done : done + len(scores)]).sum())
+            done += len(scores)
+    report = {
+        "frames": len(frames),
+        "ticks": session.ticks,
+        "seconds": session.seconds,
+        "frames_per_second": len(frames) / session.seconds if session.seconds else None,
+        "engine": session.engine,
+        "threads": threads,
+        "spikes": int(session.stats.spikes),
+        "synaptic_events": int(session.stats.synaptic_events),
+        "hops": int(session.stats.hops),
+    }
+    if truth is not None:
+        report["accuracy"] = hits / len(frames) if len(frames) else None
+    passed = expected is None or (report["accuracy"] is not None and report["accuracy"] >= expected)
+    return report, passed
+
+
+def _print(report: dict[str, Any]) -> None:
+    for key, value in report.items():
+        text = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+        click.echo(f"{key.replace('_', ' '):20}{text}")

@@ -1,0 +1,18 @@
+"""`tncc train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tncc.cli.options import existing
+
+
+@click.command("train")
+@click.argument("config", type=existing, metavar="CONFIG.toml")
+def command(config: Path) -> None:
+    """Train a trinary spiking network as CONFIG.toml says (needs the extra: pip install 'tncc[train]')."""
+    from tncc.train.config import run
+
+    run(config)

@@ -1,0 +1,39 @@
+"""`tncc verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tncc.cli import EXIT_CHECK_FAILED
+from tncc.cli.options import echo_json, existing, load_array
+
+
+@click.command("verify")
+@click.argument("model", type=existing)
+@click.argument("chip", type=existing)
+@click.option("--input", "data", type=existing, required=True, metavar="DATA.npy", help="Frames [N, ...].")
+@click.option("--engine", type=click.Choice(["auto", "batch", "tick", "numpy"]), default="auto", show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(model: Path, chip: Path, data: Path, engine: str, threads: int, as_json: bool) -> None:
+    """Compare CHIP with ONNX Runtime on MODEL, output for output; exit with 1 where they differ."""
+    import tncc
+    from tncc.progress import progress
+    from tncc.verify import verify
+
+    program, frames = tncc.load(chip), load_array(data)
+    with progress("verifying", len(frames) if frames.ndim else 0, "frames") as update:
+        result = verify(model, program, frames, engine=engine, threads=threads, progress=update)
+    if as_json:
+        echo_json(result.to_json())
+    elif result.equal:
+        click.echo(f"equal: {result.frames:,} frames, {result.values:,} output values")
+    else:
+        click.echo(
+            f"NOT equal: {result.different_frames:,} of {result.frames:,} frames differ; first is frame "
+            f"{result.first_frame}, output {result.first_output}: ONNX Runtime {result.expected}, chip {result.got}"
+        )
+    if not result.equal:
+        raise SystemExit(EXIT_CHECK_FAILED)

@@ -1,0 +1,186 @@
+"""ONNX model -> Program: frontend, pipeline, backend, in that order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import tncc
+from tncc.errors import CompileError, InputError
+from tncc.ir.chip import Chip
+from tncc.ir.netlist import Netlist
+from tncc.program import Program
+
+if TYPE_CHECKING:
+    import onnx
+
+    from tncc.passes.base import Module
+
+    Source = str | os.PathLike[str] | bytes | onnx.ModelProto
+
+
+@dataclass(frozen=True)
+class Debugging:
+    """How to look into a compilation; every field has an option of `tncc compile` of its name.
+
+    Attributes:
+        print_ir_after: pass names after which the module's text goes to `stream`; "all" for every pass.
+        dump_dir: folder that gets one NN-pass.tn a pass.
+        start_from: .tn file to start from, in place of the model's own graph.
+        stop_after: pass after which to stop.
+        check_semantics: compare the reference interpreter's outputs before and after every exact pass.
+        stream: where IR is printed; stderr by default.
+    """
+
+    print_ir_after: Collection[str] = ()
+    dump_dir: Path | None = None
+    start_from: Path | None = None
+    stop_after: str | None = None
+    check_semantics: bool = False
+    stream: TextIO | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `tncc.compile` takes beside the model; see there."""
+
+    input_fanout: str = "host"
+    chips: tuple[int, int] = (1, 1)
+    defects: Collection[tuple[int, int]] = ()
+    effort: str = "default"
+    seed: int = 0
+    threads: int = 1
+    rounding: str = "exact"
+    trinarize: str = "exact"
+    calibrate: Path | None = None
+    pipeline: str | None = None
+
+    def chip(self) -> Chip:
+        """The target these options describe."""
+        return Chip(chips_x=self.chips[0], chips_y=self.chips[1], defects=frozenset(self.defects))
+
+    def pipeline_text(self) -> str:
+        """The pipeline these options stand for.
+
+        Raises InputError where they contradict an explicit pipeline or ask for what is not there yet.
+        """
+        from tncc.passes.pipeline import DEFAULT_PIPELINE, with_options
+
+        if self.trinarize == "twn" or self.calibrate is not None:
+            raise InputError(
+                "--trinarize twn (with --calibrate) is not available yet",
+                hint="train the network with trinary weights (tncc.train); those compile exactly",
+            )
+        changed = {
+            "fold-thresholds": {"rounding": self.rounding},
+            "partition-cores": {"input_fanout": self.input_fanout},
+            "place-cores": {"effort": self.effort, "seed": self.seed},
+        }
+        if self.pipeline is None:
+            return with_options(DEFAULT_PIPELINE, changed)
+        if (self.rounding, self.input_fanout, self.effort, self.seed) != ("exact", "host", "default", 0):
+            raise InputError(
+                "a pipeline of your own cannot be combined with the options input-fanout, effort, seed and rounding",
+                hint="write them into the pipeline, as in place-cores{effort=high, seed=1}",
+            )
+        return self.pipeline
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What came of it: a program, or the module where the pipeline stopped before the chip was complete."""
+
+    program: Program | None
+    module: Module
+
+
+def compile(
+    model: Source,
+    *,
+    input_fanout: str = "host",
+    chips: tuple[int, int] = (1, 1),
+    defects: Collection[tuple[int, int]] = (),
+    effort: str = "default",
+    seed: int = 0,
+    threads: int = 1,
+    rounding: str = "exact",
+    pipeline: str | None = None,
+) -> Program:
+    """Compiles an ONNX model for the chip.
+
+    Args:
+        model: path of an .onnx file, its bytes, or an onnx.ModelProto.
+        input_fanout: "host" (the host drives every copy of an input) or "splitters" (cores on the chip do).
+        chips: array of chips, (columns, rows).
+        defects: global (x, y) of cores that must not be used.
+        effort: of the placement: "low", "default" or "high".
+        seed: of the placement; same model, options and seed give the same bytes.
+        threads: of the compiler; the result does not depend on it.
+        rounding: "exact" refuses a threshold that hangs on float32 rounding; "nearest" takes the model as written
+            and marks the program as not exact.
+        pipeline: passes to run in place of the default.
+
+    Raises:
+        CompileError: the model cannot run on the chip as asked; names the ONNX node and what would work.
+        InputError: the file cannot be read, or the options contradict each other.
+    """
+    options = Options(
+        input_fanout=input_fanout,
+        chips=chips,
+        defects=defects,
+        effort=effort,
+        seed=seed,
+        threads=threads,
+        rounding=rounding,
+        pipeline=pipeline,
+    )
+    result = compile_model(model, options)
+    if result.program is None:
+        raise CompileError("the pipeline ends before the chip is complete", hint="end it with place-cores, route-spikes")
+    return result.program
+
+
+def compile_model(
+    model: Source,
+    options: Options,
+    debugging: Debugging | None = None,
+    progress: Callable[[int, str], None] | None = None,
+) -> Compilation:
+    """Compiles with every option and debugging aid of the command line; `progress` gets (passes done, next pass)."""
+    from tncc.backends.tnbin import describe, to_config
+    from tncc.frontends.onnx import load, split_host
+    from tncc.ir.text import load_module
+    from tncc.passes.manager import run_pipeline
+
+    debugging = debugging or Debugging()
+    source = load(model)
+    pipeline = options.pipeline_text()
+    result = run_pipeline(
+        load_module(debugging.start_from) if debugging.start_from else source.graph,
+        options.chip(),
+        pipeline,
+        print_ir_after=debugging.print_ir_after,
+        dump_dir=debugging.dump_dir,
+        stop_after=debugging.stop_after,
+        check_semantics=debugging.check_semantics,
+        stream=debugging.stream,
+        progress=progress,
+        threads=options.threads,
+    )
+    netlist = result.module
+    if not isinstance(netlist, Netlist):
+        return Compilation(None, netlist)
+    entering, leaving = [p.name for p in netlist.inputs], [p.name for p in netlist.outputs]
+    prefix, suffix = split_host(source.model, entering, leaving)
+    metadata: dict[str, Any] = {
+        **describe(netlist),
+        "source": {"name": source.name, "sha256": source.sha256},
+        "pipeline": pipeline,
+        "seed": options.seed,
+        "tncc": tncc.__version__,
+        **source.interface(),
+    }
+    return Compilation(Program(to_config(netlist), metadata, prefix, suffix, result.seconds), netlist)

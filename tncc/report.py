@@ -1,0 +1,79 @@
+"""What a configured chip amounts to, in numbers: the inspect --json dictionary."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tncc.ir import routing
+from tncc.program import Program
+from tncc.runtime.config import ChipConfig
+
+Array = npt.NDArray[Any]
+
+
+def report(program: Program) -> dict[str, Any]:
+    """Sizes, hops and provenance of a program; the fields are the contract of docs/cli.md.
+
+    axons_used counts axons that some neuron or input pin drives; synapses, crossbar bits between a used axon and a
+    used neuron; mean_hops is over all neuron-to-axon connections (None where the chip is not placed).
+    """
+    config, metadata = program.config, program.metadata
+    layers = metadata.get("layers", [])
+    by_layer = np.bincount(config.layer, minlength=len(layers)) if layers else np.zeros(0, np.int64)
+    mesh_x, mesh_y, chips_x, chips_y = config.mesh
+    axons = used_axons(config)
+    found: dict[str, Any] = {
+        "cores_used": config.n_cores,
+        "cores_available": mesh_x * mesh_y * chips_x * chips_y - len(metadata.get("defects", [])),
+        "chips": chips_x * chips_y,
+        "cores_by_layer": [{"layer": l["name"], "cores": int(n)} for l, n in zip(layers, by_layer, strict=True)],
+        "splitter_cores": int(sum(n for l, n in zip(layers, by_layer, strict=True) if l["kind"] == "splitter")),
+        "neurons_used": int((config.neuron_type >= 0).sum()),
+        "axons_used": int(axons.sum()),
+        "synapses": int(synapses_by_core(config, axons).sum()),
+        "latency_ticks": config.latency_ticks,
+        **_hops(config),
+        "exact": not metadata.get("approximations"),
+        "seed": metadata.get("seed"),
+        "pipeline": metadata.get("pipeline"),
+        "source": metadata.get("source"),
+        "file_sha256": hashlib.sha256(program.to_bytes()).hexdigest(),
+    }
+    if program.pass_seconds:
+        found["pass_seconds"] = {name: round(seconds, 6) for name, seconds in program.pass_seconds.items()}
+    return found
+
+
+def used_axons(config: ChipConfig) -> Array:
+    """bool [cores, axons]: driven by some neuron or input pin."""
+    used = np.zeros((config.n_cores, config.axons), bool)
+    used[config.input_core, config.input_axon] = True
+    routed = config.target_core >= 0
+    used[config.target_core[routed], config.target_axon[routed]] = True
+    return used
+
+
+def synapses_by_core(config: ChipConfig, axons: Array) -> Array:
+    """int64 [cores]: crossbar bits between used axons (bool [cores, axons]) and used neurons."""
+    neurons = np.packbits(config.neuron_type >= 0, axis=1, bitorder="little")
+    found = np.zeros(config.n_cores, np.int64)
+    for start in range(0, config.n_cores, 1024):  # bounded memory on arrays of chips
+        part = slice(start, start + 1024)
+        bits = config.crossbars[config.crossbar_index[part]] & neurons[part, None, :] & (axons[part, :, None] * 255)
+        found[part] = np.bitwise_count(bits.astype(np.uint8)).sum(axis=(1, 2), dtype=np.int64)
+    return found
+
+
+def _hops(config: ChipConfig) -> dict[str, Any]:
+    if config.n_cores == 0 or np.any(config.core_x < 0):
+        return {"mean_hops": None, "max_hops": None, "max_link_load": None}
+    summary = routing.summarise(config.core_x, config.core_y, config.target_core, config.mesh)
+    return {
+        "mean_hops": summary.mean_hops,
+        "max_hops": summary.max_hops,
+        "max_link_load": summary.max_link_load,
+    }

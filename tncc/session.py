@@ -1,0 +1,213 @@
+"""Runs a program on data: host prefix, simulated chip, host suffix, in bounded memory.
+
+Frames enter the chip one per tick; the answer to a frame leaves `latency_ticks` later, while later frames are under
+way. So a batch of n frames takes n + latency ticks, and batches follow each other without draining the pipeline.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tncc.errors import InputError
+from tncc.host import HostModel
+from tncc.program import Program
+from tncc.runtime.engine import Stats
+from tncc.runtime.engines import make_engine
+
+Array = npt.NDArray[Any]
+Data = Array | Mapping[str, Array]
+Results = Array | dict[str, Array]
+
+BATCH_FRAMES = 512
+
+
+@dataclass(frozen=True)
+class InputPort:
+    """A model input: name, dtype the model wants, shape of one frame."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Session:
+    """A program switched on.
+
+    Attributes:
+        engine: name of the engine that runs the chip: batch, tick or numpy.
+        threads: worker threads of the engine and of ONNX Runtime.
+        stats: exact totals of the last run (spikes, synaptic events, hops).
+        ticks, seconds: of the last run; seconds is the time in the chip's simulation alone.
+    """
+
+    def __init__(self, program: Program, threads: int = 1, engine: str = "auto") -> None:
+        """Raises InputError for an unknown engine or a thread count below 1."""
+        self.program = program
+        self.threads = threads
+        self._engine = make_engine(engine, program.config, threads)
+        self._prefix = HostModel(program.prefix, "host-side prefix", threads) if program.prefix else None
+        self._suffix = HostModel(program.suffix, "host-side suffix", threads) if program.suffix else None
+        self.ticks = 0
+        self.seconds = 0.0
+
+    @property
+    def engine(self) -> str:
+        return self._engine.name
+
+    @property
+    def stats(self) -> Stats:
+        return self._engine.stats
+
+    @property
+    def inputs(self) -> list[InputPort]:
+        """The model's inputs, in its order."""
+        return [
+            InputPort(i["name"], i["dtype"], tuple(i["shape"])) for i in self.program.metadata.get("model_inputs", [])
+        ]
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the model's outputs, in its order."""
+        return list(self.program.metadata.get("model_outputs", []))
+
+    def run(self, x: Data, progress: Callable[[int], None] | None = None) -> Results:
+        """The model's outputs for x: see Program.run. `progress` is called with the frames done so far."""
+        parts = list(self.stream(x, progress=progress))
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
+        return joined[self.outputs[0]] if len(self.outputs) == 1 else joined
+
+    def stream(
+        self, x: Data, batch: int = BATCH_FRAMES, progress: Callable[[int], None] | None = None
+    ) -> Iterator[dict[str, Array]]:
+        """Yields the outputs batch by batch, so that neither x (say a memory map) nor they must fit in memory.
+
+        Raises:
+            InputError: x does not fit the model: names, shape, dtype, NaN, or not {0, 1} where the chip takes spikes.
+        """
+        feeds = self._feeds(x)
+        frames = len(next(iter(feeds.values())))
+        latency = self.program.config.latency_ticks
+        self._engine.reset()
+        self.ticks, self.seconds = 0, 0.0
+        aligned = _Aligned(self.program.config.output_latency)
+        done = 0
+        for start in range(0, max(frames, 1), batch):
+            part = {name: np.asarray(array[start : start + batch]) for name, array in feeds.items()}
+            aligned.add(self._simulate(self._pins(part, start)))
+            last = start + batch >= frames
+            if last and latency:
+                aligned.add(self._simulate(np.zeros((latency, self.program.config.input_pins), np.uint8)))
+            ready = aligned.take(frames - done if last else None)
+            done += len(ready)
+            if len(ready) or last:
+                yield self._answers(ready)
+            if progress:
+                progress(done)
+
+    def _simulate(self, pins: Array) -> Array:
+        began = time.perf_counter()
+        outputs = self._engine.run(len(pins), pins).outputs
+        self.seconds += time.perf_counter() - began
+        self.ticks += len(pins)
+        return outputs
+
+    def _feeds(self, x: Data) -> dict[str, Array]:
+        """x as {input name: array}, checked for names, shapes and dtypes (values are checked batch by batch)."""
+        ports = self.inputs
+        if not ports:
+            raise InputError(
+                "this chip has no model inputs: it was not compiled from a model", hint="use tncc run --spikes"
+            )
+        names = [port.name for port in ports]
+        if isinstance(x, Mapping):
+            feeds = {name: np.asanyarray(array) for name, array in x.items()}
+        elif len(ports) == 1:
+            feeds = {names[0]: np.asanyarray(x)}
+        else:
+            raise InputError(f"the model has {len(ports)} inputs; pass a dictionary with the keys {', '.join(names)}")
+        if feeds.keys() != set(names):
+            raise InputError(f"got the inputs {', '.join(sorted(feeds))}; the model's are {', '.join(names)}")
+        for port in ports:
+            array = feeds[port.name]
+            expected = f"[N, {', '.join(map(str, port.shape))}]" if port.shape else "[N]"
+            if array.shape[1:] != port.shape or array.ndim == 0:
+                raise InputError(f"input {port.name} has shape {list(array.shape)}; the model takes {expected}")
+            if array.dtype.kind not in "fuib":
+                raise InputError(f"input {port.name} is {array.dtype}; the model takes {port.dtype} (or uint8)")
+            if array.dtype.kind == "f" and port.dtype.startswith(("int", "uint", "bool")):
+                raise InputError(f"input {port.name} is {array.dtype}; the model takes {port.dtype}")
+        counts = {name: len(array) for name, array in feeds.items()}
+        if len(set(counts.values())) > 1:
+            raise InputError(f"the inputs have different numbers of frames: {counts}")
+        return feeds
+
+    def _pins(self, part: dict[str, Array], start: int) -> Array:
+        """uint8 [frames, input pins]: the spikes that enter the chip."""
+        for name, array in part.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                frame = int(np.argwhere(~np.isfinite(array))[0][0]) + start
+                raise InputError(f"input {name} holds NaN or infinity in frame {frame}")
+        values = self._prefix.run(part) if self._prefix else part
+        frames = len(next(iter(part.values())))
+        pins = np.zeros((frames, self.program.config.input_pins), np.uint8)
+        for port in self.program.metadata["inputs"]:
+            value = values[port["name"]].reshape(frames, -1)
+            spikes = (value == 1).view(np.uint8)
+            if not np.array_equal(spikes, value):
+                frame, element = np.argwhere(spikes != value)[0]
+                hint = "" if self._prefix else (
+                    "the model's first layer has trinary weights, so it runs on the chip and takes {0, 1}; "
+                    "to run it on the host, compile with --pipeline and partition-host{inputs=real}"
+                )
+                raise InputError(
+                    f"{port['name']} takes spikes (0 or 1), but frame {start + int(frame)} holds "
+                    f"{value[frame, element]} at element {int(element)}",
+                    hint=hint,
+                )
+            pins[:, port["first_pin"] : port["first_pin"] + value.shape[1]] = spikes
+        return pins
+
+    def _answers(self, pins: Array) -> dict[str, Array]:
+        """The model's outputs from the chip's output pins, aligned: uint8 [frames, output pins]."""
+        frames = len(pins)
+        tensors = {}
+        for port in self.program.metadata["outputs"]:
+            size = int(np.prod(port["shape"]))
+            part = pins[:, port["first_pin"] : port["first_pin"] + size]
+            tensors[port["name"]] = part.reshape(frames, *port["shape"]).astype(np.float32)
+        if self._suffix:
+            tensors |= self._suffix.run(tensors)
+        dtypes = self.program.metadata.get("model_output_dtypes", {})
+        return {name: tensors[name].astype(dtypes.get(name, "float32"), copy=False) for name in self.outputs}
+
+
+class _Aligned:
+    """Output pins of consecutive ticks -> output pins of consecutive frames: each pin shifted by its latency."""
+
+    def __init__(self, latency: Array) -> None:
+        self._latency = latency
+        self._most = int(latency.max(initial=0))
+        self._groups = [(int(ticks), np.flatnonzero(latency == ticks)) for ticks in np.unique(latency)]
+        self._rows = np.zeros((0, latency.size), np.uint8)  # ticks from the next frame's source tick on
+
+    def add(self, rows: Array) -> None:
+        self._rows = np.concatenate([self._rows, rows])
+
+    def take(self, frames: int | None = None) -> Array:
+        """The next frames whose every pin is known (or just `frames` of them)."""
+        if frames is None:
+            frames = max(len(self._rows) - self._most, 0)
+        if len(self._groups) == 1:
+            ready = self._rows[self._most : self._most + frames]
+        else:
+            ready = np.empty((frames, self._latency.size), np.uint8)
+            for ticks, pins in self._groups:
+                ready[:, pins] = self._rows[ticks : ticks + frames, pins]
+        self._rows = self._rows[frames:]
+        return ready
