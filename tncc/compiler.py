@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import tncc
 from tncc.errors import CompileError, InputError
@@ -17,7 +17,7 @@ from tncc.program import Program
 if TYPE_CHECKING:
     import onnx
 
-    from tncc.passes.base import Module
+    from tncc.passes.base import Module, Pass
 
     Source = str | os.PathLike[str] | bytes | onnx.ModelProto
 
@@ -27,12 +27,12 @@ class Debugging:
     """How to look into a compilation; every field has an option of `tncc compile` of its name.
 
     Attributes:
-        print_ir_after: pass names after which the module's text goes to `stream`; "all" for every pass.
+        print_ir_after: pass names after which to print the module; "all" for every pass.
         dump_dir: folder that gets one NN-pass.tn a pass.
         start_from: .tn file to start from, in place of the model's own graph.
         stop_after: pass after which to stop.
         check_semantics: compare the reference interpreter's outputs before and after every exact pass.
-        stream: where IR is printed; stderr by default.
+        print_ir: what prints it.
     """
 
     print_ir_after: Collection[str] = ()
@@ -40,7 +40,7 @@ class Debugging:
     start_from: Path | None = None
     stop_after: str | None = None
     check_semantics: bool = False
-    stream: TextIO | None = None
+    print_ir: Callable[[str], object] = print
 
 
 @dataclass(frozen=True)
@@ -62,31 +62,32 @@ class Options:
         """The target these options describe."""
         return Chip(chips_x=self.chips[0], chips_y=self.chips[1], defects=frozenset(self.defects))
 
-    def pipeline_text(self) -> str:
+    def passes(self) -> tuple[Pass, ...]:
         """The pipeline these options stand for.
 
         Raises InputError where they contradict an explicit pipeline or ask for what is not there yet.
         """
-        from tncc.passes.pipeline import DEFAULT_PIPELINE, with_options
+        from tncc.passes.pipeline import DEFAULT_PIPELINE, parse_pipeline, with_options
 
         if self.trinarize == "twn" or self.calibrate is not None:
             raise InputError(
                 "--trinarize twn (with --calibrate) is not available yet",
                 hint="train the network with trinary weights (tncc.train); those compile exactly",
             )
-        changed = {
-            "fold-thresholds": {"rounding": self.rounding},
-            "partition-cores": {"input_fanout": self.input_fanout},
-            "place-cores": {"effort": self.effort, "seed": self.seed},
-        }
         if self.pipeline is None:
-            return with_options(DEFAULT_PIPELINE, changed)
+            return with_options(
+                parse_pipeline(DEFAULT_PIPELINE),
+                rounding=self.rounding,
+                input_fanout=self.input_fanout,
+                effort=self.effort,
+                seed=self.seed,
+            )
         if (self.rounding, self.input_fanout, self.effort, self.seed) != ("exact", "host", "default", 0):
             raise InputError(
                 "a pipeline of your own cannot be combined with the options input-fanout, effort, seed and rounding",
-                hint="write them into the pipeline, as in place-cores{effort=high, seed=1}",
+                hint="write them into the pipeline, as in place-cores{effort=high seed=1}",
             )
-        return self.pipeline
+        return parse_pipeline(self.pipeline)
 
 
 @dataclass(frozen=True)
@@ -147,28 +148,28 @@ def compile_model(
     model: Source,
     options: Options,
     debugging: Debugging | None = None,
-    progress: Callable[[int, str], None] | None = None,
+    progress: Callable[[str, int, int], object] | None = None,
 ) -> Compilation:
-    """Compiles with every option and debugging aid of the command line; `progress` gets (passes done, next pass)."""
+    """Compiles with every option and debugging aid of the command line; `progress` gets (pass, index, passes)."""
     from tncc.backends.tnbin import describe, to_config
     from tncc.frontends.onnx import load, split_host
-    from tncc.ir.text import load_module
     from tncc.passes.manager import run_pipeline
+    from tncc.passes.pipeline import print_pipeline, with_options
 
     debugging = debugging or Debugging()
+    passes = options.passes()
     source = load(model)
-    pipeline = options.pipeline_text()
     result = run_pipeline(
-        load_module(debugging.start_from) if debugging.start_from else source.graph,
+        source.graph,
         options.chip(),
-        pipeline,
-        print_ir_after=debugging.print_ir_after,
-        dump_dir=debugging.dump_dir,
+        with_options(passes, threads=options.threads),
+        start_from=debugging.start_from,
         stop_after=debugging.stop_after,
+        print_ir_after=debugging.print_ir_after,
+        print_ir=debugging.print_ir,
+        dump_dir=debugging.dump_dir,
         check_semantics=debugging.check_semantics,
-        stream=debugging.stream,
         progress=progress,
-        threads=options.threads,
     )
     netlist = result.module
     if not isinstance(netlist, Netlist):
@@ -178,7 +179,7 @@ def compile_model(
     metadata: dict[str, Any] = {
         **describe(netlist),
         "source": {"name": source.name, "sha256": source.sha256},
-        "pipeline": pipeline,
+        "pipeline": print_pipeline(passes),
         "seed": options.seed,
         "tncc": tncc.__version__,
         **source.interface(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -72,7 +71,7 @@ def command(
     """Compile an ONNX MODEL into a chip configuration (.tnbin)."""
     from tncc.compiler import Debugging, Options, compile_model
     from tncc.ir.chip import Chip
-    from tncc.ir.text import format_module
+    from tncc.ir.printer import to_text
     from tncc.progress import progress
     from tncc.runtime.tnbin import write_atomically
 
@@ -88,11 +87,13 @@ def command(
         calibrate=calibrate,
         pipeline=pipeline,
     )
-    debugging = Debugging(print_ir_after, dump_dir, start_from, stop_after, check_semantics, sys.stderr)
-    with progress("compiling", None) as update:
-        result = compile_model(model, options, debugging, update)
+    debugging = Debugging(
+        print_ir_after, dump_dir, start_from, stop_after, check_semantics, lambda text: click.echo(text, err=True)
+    )
+    with progress("compiling", len(options.passes())) as update:
+        result = compile_model(model, options, debugging, lambda name, index, total: update(index, name))
     if result.program is None:
-        write_atomically(output, format_module(result.module).encode())
+        write_atomically(output, to_text(result.module).encode())
         click.echo(f"stopped after {stop_after}: wrote {output}", err=True)
         return
     result.program.save(output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
@@ -27,20 +26,25 @@ def command(
 ) -> None:
     """Run passes on the textual IR in FILE.tn."""
     from tncc.cli.compile import print_pass_times
-    from tncc.ir.text import format_module, load_module
+    from tncc.ir.chip import Chip
+    from tncc.ir.netlist import Netlist
+    from tncc.ir.printer import to_text
+    from tncc.ir.text_files import load_text
     from tncc.passes.manager import run_pipeline
     from tncc.runtime.tnbin import write_atomically
 
+    module = load_text(file)
     result = run_pipeline(
-        load_module(file),
-        pipeline=pipeline,
+        module,
+        module.chip if isinstance(module, Netlist) else Chip(),
+        pipeline,
         print_ir_after=print_ir_after,
+        print_ir=lambda text: click.echo(text, err=True),
         check_semantics=check_semantics,
-        stream=sys.stderr,
     )
     if time_passes:
         print_pass_times(result.seconds)
-    text = format_module(result.module)
+    text = to_text(result.module)
     if output:
         write_atomically(output, text.encode())
     else:
