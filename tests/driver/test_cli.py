@@ -1,0 +1,192 @@
+"""The command line: results, exit codes, and every error's whole message."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import tncc
+
+from .conftest import small_model
+
+
+def save(path: Path, array: np.ndarray) -> Path:
+    np.save(path, array)
+    return path
+
+
+def test_compile_run_inspect_verify(cli, model_path: Path, images: np.ndarray, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = save(tmp_path / "data.npy", images)
+    expected = onnxruntime.InferenceSession(str(model_path)).run(None, {"image": images})[0]
+    labels = save(tmp_path / "labels.npy", expected.argmax(axis=1))
+
+    compiled = cli("compile", model_path, "-o", "chip.tnbin", "--json")
+    assert compiled.code == 0, compiled.err
+    report = json.loads(compiled.out)
+    assert report["latency_ticks"] == 2
+    assert report["exact"] is True
+    assert report["cores_used"] == sum(entry["cores"] for entry in report["cores_by_layer"])
+    assert set(report["pass_seconds"]) >= {"canonicalize", "fold-thresholds", "partition-cores", "place-cores"}
+
+    ran = cli("run", "chip.tnbin", "--input", data, "-o", "out.npy", "--labels", labels, "--json", "--stats")
+    assert ran.code == 0, ran.err
+    result = json.loads(ran.out)
+    assert (result["frames"], result["ticks"], result["accuracy"]) == (40, 42, 1.0)
+    assert result["spikes"] > 0
+    assert result["synaptic_events"] > 0
+    np.testing.assert_array_equal(np.load("out.npy"), expected)
+
+    inspected = json.loads(cli("inspect", "--json").out)
+    assert {k: v for k, v in report.items() if k != "pass_seconds"} == inspected
+    assert "cores used" in cli("inspect").out
+    assert "Conv_1" in cli("inspect", "--placement", "--layers", "--cores", "--svg", "mesh.svg").out
+    assert Path("mesh.svg").read_text().startswith("<svg")
+
+    assert cli("verify", model_path, "chip.tnbin", "--input", data).out == "equal: 40 frames, 160 output values\n"
+
+
+def test_missed_accuracy_exits_with_1(cli, chip_path: Path, images: np.ndarray, tmp_path: Path) -> None:
+    data, labels = save(tmp_path / "x.npy", images), save(tmp_path / "y.npy", np.full(40, 9))
+    result = cli("run", chip_path, "--input", data, "--labels", labels, "--expect-accuracy", "0.5")
+    assert (result.code, result.err) == (1, "accuracy 0.0000 is below the expected 0.5\n")
+    assert cli("run", chip_path, "--input", data, "--labels", labels, "--expect-accuracy", "0").code == 0
+
+
+def test_verify_exits_with_1_where_not_equal(cli, chip_path: Path, images: np.ndarray, tmp_path: Path) -> None:
+    other = small_model()
+    next(i for i in other.graph.initializer if i.name == "b1").CopyFrom(
+        onnx.numpy_helper.from_array(np.full(8, 0.5, np.float32), "b1")
+    )
+    onnx.save(other, tmp_path / "other.onnx")
+    result = cli("verify", tmp_path / "other.onnx", chip_path, "--input", save(tmp_path / "x.npy", images))
+    assert result.code == 1
+    assert result.out.startswith("NOT equal: ")
+
+
+def test_the_ir_can_be_stopped_dumped_and_resumed(cli, model_path: Path, tmp_path: Path) -> None:
+    whole, folder = tmp_path / "whole.tnbin", tmp_path / "dump"
+    assert cli("compile", model_path, "-o", whole, "--dump-dir", folder, "--check-semantics", "--time-passes").code == 0
+    names = sorted(p.name for p in folder.glob("*.tn"))
+    assert names[0] == "00-input.tn"
+    assert "04-fold-thresholds.tn" in names
+    resumed = tmp_path / "resumed.tnbin"
+    assert cli("compile", model_path, "-o", resumed, "--start-from", folder / "04-fold-thresholds.tn").code == 0
+    assert resumed.read_bytes() == whole.read_bytes()
+    stopped = cli("compile", model_path, "-o", tmp_path / "x.tn", "--stop-after", "fold-thresholds", "--print-ir-after", "all")
+    assert stopped.code == 0
+    assert "spiking_conv2d" in (tmp_path / "x.tn").read_text()
+    assert "spiking_conv2d" in stopped.err
+    opted = cli("opt", tmp_path / "x.tn", "--pipeline", "split-filter-groups", "--check-semantics")
+    assert opted.code == 0, opted.err
+    assert "spiking_conv2d" in opted.out
+
+
+def onnx_file(folder: Path, model: onnx.ModelProto) -> Path:
+    onnx.save(model, folder / "bad.onnx")
+    return folder / "bad.onnx"
+
+
+def test_models_that_cannot_compile(cli, tmp_path: Path) -> None:
+    """One line of what, where and what would work; exit code 2; no file left behind."""
+    output = tmp_path / "chip.tnbin"
+    real = cli("compile", onnx_file(tmp_path, small_model(second="real")), "-o", output)
+    relu = cli("compile", onnx_file(tmp_path, small_model(second="relu")), "-o", output)
+    absent = cli("compile", tmp_path / "absent.onnx", "-o", output)
+    for result, node in ((real, "Conv_1"), (relu, "Compare_1"), (absent, "absent.onnx")):
+        assert result.code == 2
+        assert result.out == ""
+        assert result.err.startswith("error: ")
+        assert node in result.err
+        assert "Traceback" not in result.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.onnx"]
+
+
+def test_unwritable_output(cli, model_path: Path, tmp_path: Path) -> None:
+    result = cli("compile", model_path, "-o", tmp_path / "no" / "chip.tnbin")
+    assert (result.code, result.err) == (
+        2,
+        f"error: {tmp_path / 'no' / 'chip.tnbin'}: cannot write the file: No such file or directory\n",
+    )
+
+
+def test_data_files_that_cannot_be_read(cli, chip_path: Path, images: np.ndarray, tmp_path: Path) -> None:
+    data = tmp_path / "data.npy"
+
+    def run() -> str:
+        result = cli("run", chip_path, "--input", data)
+        assert result.code == 2
+        return result.err
+
+    assert run() == f"error: {data}: cannot read the file: No such file or directory\n"
+    data.write_bytes(b"not an array")
+    assert run().startswith(f"error: {data}: not a .npy file, or truncated (")
+    data.write_bytes(pickle.dumps([1, 2, 3]))
+    assert run() == (
+        f"error: {data}: the file holds pickled Python objects, which are not read\n"
+        "  hint: save a plain numeric array with numpy.save(path, array, allow_pickle=False)\n"
+    )
+    np.save(data, np.array([{}]), allow_pickle=True)
+    assert "pickled Python objects" in run()
+    save(data, images)
+    data.write_bytes(data.read_bytes()[:-5])
+    assert run().startswith(f"error: {data}: not a .npy file, or truncated (")
+    save(data, images[:, :, :5])
+    assert run() == "error: input image has shape [40, 1, 5, 8]; the model takes [N, 1, 8, 8]\n"
+    np.savez(data.with_suffix(".npz"), a=images)
+    data.with_suffix(".npz").rename(data)
+    assert run() == f"error: {data}: holds several arrays (.npz); one .npy array is needed\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "{chip}"], "give either --input DATA.npy or --spikes FILE"),
+        (["run", "{chip}", "--input", "x.npy", "--expect-accuracy", "0.5"], "--expect-accuracy needs --labels"),
+        (["compile", "m.onnx", "--trinarize", "twn"], "--trinarize twn (with --calibrate) is not available yet"),
+        (["compile", "m.onnx", "--chips", "4by4"], "'4by4' is not a grid of chips; write columns x rows, as in 4x4"),
+        (["compile", "m.onnx", "--pipeline", "canonicalise"], "there is no pass 'canonicalise'"),
+        (["compile", "m.onnx", "--pipeline", "canonicalize", "--seed", "3"], "a pipeline of your own cannot be combined"),
+        (["inspect", "{chip}", "--svg", "x.svg"], "--svg goes with --placement or --traffic"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+    ],
+)
+def test_usage_errors(cli, chip_path: Path, arguments: list[str], message: str) -> None:
+    result = cli(*(a.replace("{chip}", str(chip_path)) for a in arguments))
+    assert result.code == 2
+    assert result.out == ""
+    assert message in result.err
+
+
+def test_help_is_quick_to_import_and_lists_every_command() -> None:
+    code = "import sys; sys.argv = ['tncc', '--help']\nfrom tncc.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code += "heavy = {'onnx', 'onnxruntime', 'torch', 'rich', 'lark'} & set(sys.modules); assert not heavy - {'lark'}, heavy"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ}, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in ("compile", "run", "inspect", "verify", "opt", "import", "export", "train"):
+        assert f"\n  {name} " in done.stdout
+
+
+def test_damaged_chip_file(cli, chip_path: Path) -> None:
+    data = bytearray(chip_path.read_bytes())
+    data[len(data) // 2] ^= 4
+    chip_path.write_bytes(data)
+    result = cli("inspect", chip_path)
+    assert (result.code, result.err) == (
+        2,
+        f"error: {chip_path}: the content does not match its checksum\n"
+        "  hint: the file is truncated or corrupted: copy it again, or compile the model again\n",
+    )
+
+
+def test_report_is_the_inspect_dictionary(cli, chip_path: Path) -> None:
+    assert json.loads(cli("inspect", chip_path, "--json").out) == json.loads(json.dumps(tncc.load(chip_path).report()))

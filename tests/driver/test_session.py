@@ -1,0 +1,91 @@
+"""Programs run on data: the same as ONNX Runtime, whatever the engine, the batch or the shape of the call."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import tncc
+from tncc.session import Session
+
+
+@pytest.fixture(scope="module")
+def expected(model_path: Path, images: np.ndarray) -> np.ndarray:
+    return np.asarray(onnxruntime.InferenceSession(str(model_path)).run(None, {"image": images})[0])
+
+
+@pytest.mark.parametrize("engine", ["auto", "batch", "tick", "numpy"])
+def test_equal_to_onnx_runtime(program: tncc.Program, images: np.ndarray, expected: np.ndarray, engine: str) -> None:
+    np.testing.assert_array_equal(Session(program, engine=engine).run(images), expected)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7, 39, 40, 41, 1000])
+def test_batches_follow_each_other(program: tncc.Program, images: np.ndarray, expected: np.ndarray, batch: int) -> None:
+    session = Session(program)
+    parts = [part["scores"] for part in session.stream(images, batch)]
+    np.testing.assert_array_equal(np.concatenate(parts), expected)
+    assert session.ticks == len(images) + program.config.latency_ticks
+
+
+def test_loaded_program_is_the_saved_one(program: tncc.Program, chip_path: Path, images: np.ndarray) -> None:
+    loaded = tncc.load(chip_path)
+    np.testing.assert_array_equal(loaded.run(images), program.run(images))
+    assert loaded.to_bytes() == program.to_bytes()
+
+
+def test_calls_are_independent(program: tncc.Program, images: np.ndarray, expected: np.ndarray) -> None:
+    session = Session(program)
+    session.run(images[::-1])
+    np.testing.assert_array_equal(session.run(images), expected)
+    np.testing.assert_array_equal(session.run({"image": images[:1]}), expected[:1])
+
+
+def test_no_frames(program: tncc.Program, images: np.ndarray) -> None:
+    assert np.asarray(program.run(images[:0])).shape == (0, 4)
+
+
+def test_uint8_frames(program: tncc.Program, model_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 1, 8, 8), np.uint8)
+    model = onnxruntime.InferenceSession(str(model_path))
+    np.testing.assert_array_equal(program.run(pixels), model.run(None, {"image": pixels.astype(np.float32)})[0])
+
+
+def test_compiling_twice_gives_the_same_bytes(model_path: Path, program: tncc.Program) -> None:
+    assert tncc.compile(model_path, threads=2).to_bytes() == program.to_bytes()
+
+
+def test_verify_tells_a_different_chip(model_path: Path, images: np.ndarray) -> None:
+    program = tncc.compile(model_path)
+    assert tncc.verify(model_path, program, images).equal
+    leak = program.config.neuron_types["leak"].copy()
+    leak -= 1
+    changed = tncc.Program(
+        type(program.config)(**{**vars(program.config), "neuron_types": {**program.config.neuron_types, "leak": leak}}),
+        program.metadata,
+        program.prefix,
+        program.suffix,
+    )
+    result = tncc.verify(model_path, changed, images)
+    assert not result.equal
+    assert result.different_frames > 0
+    assert result.first_output == "scores"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x: x[:, :, :7], "input image has shape [40, 1, 7, 8]; the model takes [N, 1, 8, 8]"),
+        (lambda x: x[0], "input image has shape [1, 8, 8]; the model takes [N, 1, 8, 8]"),
+        (lambda x: x.astype(np.complex64), "input image is complex64; the model takes float32 (or uint8)"),
+        (lambda x: x.astype(str), "input image is <U32; the model takes float32 (or uint8)"),
+        (lambda x: np.where(np.arange(40)[:, None, None, None] == 5, np.nan, x), "input image holds NaN or infinity in frame 5"),
+        (lambda x: {"picture": x}, "got the inputs picture; the model's are image"),
+    ],
+)
+def test_data_that_does_not_fit(program: tncc.Program, images: np.ndarray, change, message: str) -> None:
+    with pytest.raises(tncc.InputError) as caught:
+        program.run(change(images))
+    assert str(caught.value) == message
