@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from digits import held_out
+from digits_data import load_split
 
 import tncc
 from tncc.placement import mesh_of, svg
@@ -21,7 +21,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
 
-    images, labels = held_out()
+    _, _, images, labels = load_split()
     chip = tncc.compile(arguments.model)
     chip.save(arguments.out / "digits.tnbin")
     picture = arguments.out / "digits-placement.svg"

@@ -34,3 +34,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes `text` as UTF-8, all of it or nothing. Raises InputError where the path cannot be written."""
+    with replacing(path) as file:
+        file.write(text.encode())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from safetensors.numpy import load, save
 
 from tncc.errors import FormatError, InputError
 from tncc.runtime.config import NEURON_FIELDS, ChipConfig
+from tncc.runtime.files import replacing
 
 Array = npt.NDArray[Any]
 
@@ -46,31 +46,6 @@ class TnBin:
     blobs: dict[str, bytes] = field(default_factory=dict)
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Writes `data` beside `path` and renames it over: the file is either whole or not there.
-
-    Raises:
-        InputError: the folder does not exist or cannot be written.
-    """
-    target = Path(path)
-    handle, temporary = -1, ""
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(target)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise InputError(f"cannot write the file: {error.strerror or error}", target) from error
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def dumps(content: TnBin) -> bytes:
     """The bytes of a .tnbin file; the same content always gives the same bytes."""
     tensors = content.config.arrays()
@@ -90,7 +65,9 @@ def dumps(content: TnBin) -> bytes:
 
 def write(path: str | os.PathLike[str], content: TnBin) -> None:
     """Writes a .tnbin file. Raises InputError where the path cannot be written; nothing half-written stays."""
-    write_atomically(path, dumps(content))
+    data = dumps(content)
+    with replacing(path) as file:
+        file.write(data)
 
 
 def read(path: str | os.PathLike[str]) -> TnBin:

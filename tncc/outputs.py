@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -11,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import InputError
+from tncc.runtime.files import replacing
 
 
 class OutputFile:
@@ -19,16 +18,10 @@ class OutputFile:
 
     def __init__(self, path: Path | None, frames: int) -> None:
         """`path` None makes a sink that drops everything. Raises InputError where the path cannot be written."""
-        self._path, self._frames = path, frames
-        self._file: BinaryIO | None = None
-        self._temporary = Path()
+        self._frames = frames
+        self._stack = ExitStack()
+        self._file: BinaryIO | None = self._stack.enter_context(replacing(path)) if path else None
         self._started = False
-        if path is not None:
-            try:
-                handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-            except OSError as error:
-                raise InputError(f"cannot write the file: {error.strerror or error}", path) from error
-            self._file, self._temporary = os.fdopen(handle, "wb"), Path(name)
 
     def __enter__(self) -> OutputFile:
         return self
@@ -49,14 +42,5 @@ class OutputFile:
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is None or self._path is None:
-            return
-        self._file.close()
-        if kind is None:
-            umask = os.umask(0)
-            os.umask(umask)
-            self._temporary.chmod(0o666 & ~umask)
-            self._temporary.replace(self._path)
-        else:
-            self._temporary.unlink(missing_ok=True)
+    ) -> bool | None:
+        return self._stack.__exit__(kind, error, trace)

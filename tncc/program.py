@@ -31,14 +31,18 @@ class Program:
     suffix: bytes | None = None
     pass_seconds: dict[str, float] = field(default_factory=dict, compare=False)
 
+    def content(self) -> tnbin.TnBin:
+        """What the .tnbin file holds."""
+        blobs = {name: blob for name, blob in (("prefix", self.prefix), ("suffix", self.suffix)) if blob is not None}
+        return tnbin.TnBin(self.config, self.metadata, blobs)
+
     def to_bytes(self) -> bytes:
         """The bytes of the .tnbin file."""
-        blobs = {name: blob for name, blob in (("prefix", self.prefix), ("suffix", self.suffix)) if blob is not None}
-        return tnbin.dumps(tnbin.TnBin(self.config, self.metadata, blobs))
+        return tnbin.dumps(self.content())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a .tnbin file. Raises InputError where the path cannot be written."""
-        tnbin.write_atomically(path, self.to_bytes())
+        tnbin.write(path, self.content())
 
     @cached_property
     def _session(self) -> Session:

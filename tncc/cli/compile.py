@@ -73,7 +73,7 @@ def command(
     from tncc.ir.chip import Chip
     from tncc.ir.printer import to_text
     from tncc.progress import progress
-    from tncc.runtime.tnbin import write_atomically
+    from tncc.runtime.files import write_text
 
     options = Options(
         input_fanout=input_fanout,
@@ -93,7 +93,7 @@ def command(
     with progress("compiling", len(options.passes())) as update:
         result = compile_model(model, options, debugging, lambda name, index, total: update(index, name))
     if result.program is None:
-        write_atomically(output, to_text(result.module).encode())
+        write_text(output, to_text(result.module))
         click.echo(f"stopped after {stop_after}: wrote {output}", err=True)
         return
     result.program.save(output)

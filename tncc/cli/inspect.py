@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Show what a compiled CHIP holds (default: ./chip.tnbin)."""
     import tncc
-    from tncc.runtime.tnbin import write_atomically
+    from tncc.runtime.files import write_text
 
     if cost:
         raise InputError("--cost is not available yet: this version has no calibrated cost model")
@@ -45,7 +45,7 @@ def command(
         mesh = mesh_of(program)
         console.print(terminal(mesh))
         if svg:
-            write_atomically(svg, draw(mesh, f"{chip.name}: {program.config.n_cores:,} cores").encode())
+            write_text(svg, draw(mesh, f"{chip.name}: {program.config.n_cores:,} cores"))
             click.echo(f"wrote {svg}", err=True)
     if traffic:
         from tncc.traffic import svg as draw_traffic
@@ -53,7 +53,7 @@ def command(
 
         console.print(traffic_view(program))
         if svg and not placement:
-            write_atomically(svg, draw_traffic(program, chip.name).encode())
+            write_text(svg, draw_traffic(program, chip.name))
             click.echo(f"wrote {svg}", err=True)
     if layers:
         from tncc.tables import layer_table

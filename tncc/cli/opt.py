@@ -31,7 +31,7 @@ def command(
     from tncc.ir.printer import to_text
     from tncc.ir.text_files import load_text
     from tncc.passes.manager import run_pipeline
-    from tncc.runtime.tnbin import write_atomically
+    from tncc.runtime.files import write_text
 
     module = load_text(file)
     result = run_pipeline(
@@ -46,6 +46,6 @@ def command(
         print_pass_times(result.seconds)
     text = to_text(result.module)
     if output:
-        write_atomically(output, text.encode())
+        write_text(output, text)
     else:
         click.echo(text, nl=False)
