@@ -17,7 +17,9 @@ HERE = Path(__file__).resolve().parent
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=HERE / "digits.onnx")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "out", help="folder for the chip file and the picture")
+    parser.add_argument(
+        "--out", type=Path, default=HERE.parent / "out", help="folder for the chip file and the picture"
+    )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +140,9 @@ def compile(
     )
     result = compile_model(model, options)
     if result.program is None:
-        raise CompileError("the pipeline ends before the chip is complete", hint="end it with place-cores, route-spikes")
+        raise CompileError(
+            "the pipeline ends before the chip is complete", hint="end it with place-cores, route-spikes"
+        )
     return result.program
 
 

@@ -90,7 +90,10 @@ def svg(mesh: Mesh, title: str) -> str:
     cell = max(2, min(12, 1024 // max(height, width)))
     total = len(mesh.names)
     left, top = 16, 44
-    entries = [(color(i, total), f"{name} ({count:,})") for i, (name, count) in enumerate(zip(mesh.names, mesh.counts, strict=True))]
+    entries = [
+        (color(i, total), f"{name} ({count:,})")
+        for i, (name, count) in enumerate(zip(mesh.names, mesh.counts, strict=True))
+    ]
     free = int((mesh.layer == FREE).sum())
     entries.append(("#e8e8e8", f"free ({free:,})"))
     if np.any(mesh.layer == DEFECT):
@@ -123,4 +126,7 @@ def svg(mesh: Mesh, title: str) -> str:
 def _squares(mask: Array, left: int, top: int, cell: int) -> str:
     """SVG path data: one rectangle per horizontal run of set cores, with a hairline gap between rows and cores."""
     gap = 1 if cell > 3 else 0
-    return "".join(f"M{left + x * cell} {top + y * cell}h{cell - gap}v{cell - gap}h{gap - cell}z" for y, x in np.argwhere(mask).tolist())
+    return "".join(
+        f"M{left + x * cell} {top + y * cell}h{cell - gap}v{cell - gap}h{gap - cell}z"
+        for y, x in np.argwhere(mask).tolist()
+    )

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
-Update = Callable[[int, str], None]
+
+class Update(Protocol):
+    """Tells how much is done, and what is under way."""
+
+    def __call__(self, done: int, detail: str = "") -> None: ...
 
 
 @contextmanager
@@ -16,7 +21,14 @@ def progress(title: str, total: int | None, unit: str = "") -> Iterator[Update]:
         yield lambda done, detail="": None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),

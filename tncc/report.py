@@ -23,15 +23,15 @@ def report(program: Program) -> dict[str, Any]:
     """
     config, metadata = program.config, program.metadata
     layers = metadata.get("layers", [])
-    by_layer = np.bincount(config.layer, minlength=len(layers)) if layers else np.zeros(0, np.int64)
+    by_layer = np.bincount(config.layer, minlength=len(layers))[: len(layers)].tolist()
     mesh_x, mesh_y, chips_x, chips_y = config.mesh
     axons = used_axons(config)
     found: dict[str, Any] = {
         "cores_used": config.n_cores,
         "cores_available": mesh_x * mesh_y * chips_x * chips_y - len(metadata.get("defects", [])),
         "chips": chips_x * chips_y,
-        "cores_by_layer": [{"layer": l["name"], "cores": int(n)} for l, n in zip(layers, by_layer, strict=True)],
-        "splitter_cores": int(sum(n for l, n in zip(layers, by_layer, strict=True) if l["kind"] == "splitter")),
+        "cores_by_layer": [{"layer": layer["name"], "cores": n} for layer, n in zip(layers, by_layer, strict=True)],
+        "splitter_cores": sum(n for layer, n in zip(layers, by_layer, strict=True) if layer["kind"] == "splitter"),
         "neurons_used": int((config.neuron_type >= 0).sum()),
         "axons_used": int(axons.sum()),
         "synapses": int(synapses_by_core(config, axons).sum()),

@@ -161,9 +161,13 @@ class Session:
             spikes = (value == 1).view(np.uint8)
             if not np.array_equal(spikes, value):
                 frame, element = np.argwhere(spikes != value)[0]
-                hint = "" if self._prefix else (
-                    "the model's first layer has trinary weights, so it runs on the chip and takes {0, 1}; "
-                    "to run it on the host, compile with --pipeline and partition-host{inputs=real}"
+                hint = (
+                    ""
+                    if self._prefix
+                    else (
+                        "the model's first layer has trinary weights, so it runs on the chip and takes {0, 1}; "
+                        "to run it on the host, compile with --pipeline and partition-host{inputs=real}"
+                    )
                 )
                 raise InputError(
                     f"{port['name']} takes spikes (0 or 1), but frame {start + int(frame)} holds "

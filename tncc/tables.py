@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from tncc.program import Program
 from tncc.report import synapses_by_core, used_axons
 
@@ -24,7 +23,9 @@ def layer_table(program: Program) -> Any:
         column.justify = "right"
     for index, entry in enumerate(entries):
         here = config.layer == index
-        means = [f"{values[here].mean():,.1f}" if here.any() else "-" for values in (axons.sum(axis=1), neurons, synapses)]
+        means = [
+            f"{values[here].mean():,.1f}" if here.any() else "-" for values in (axons.sum(axis=1), neurons, synapses)
+        ]
         notes = [_text(entry["note"].get(key)) for key in keys]
         table.add_row(entry["name"], entry["kind"], f"{int(here.sum()):,}", *means, *notes)
     return table

@@ -78,7 +78,12 @@ def verify(
             frame_differs |= unequal.any(axis=1)
             if first is None and unequal.any():
                 frame, element = np.argwhere(unequal)[0]
-                first = done + int(frame), name, float(a[frame, element]), float(b.ravel()[0] if a.shape != b.shape else b[frame, element])
+                first = (
+                    done + int(frame),
+                    name,
+                    float(a[frame, element]),
+                    float(b.ravel()[0] if a.shape != b.shape else b[frame, element]),
+                )
         different += int(frame_differs.sum())
         done += count
     return Verification(different == 0, done, values, different, *(first or ()))

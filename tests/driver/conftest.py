@@ -38,7 +38,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def small_model(weight_scale: float = 1.0, second: str = "trinary") -> onnx.ModelProto:
-    """Real 3x3 convolution and >= on the host, two trinary layers on the chip, a vote on the host: 1x8x8 -> 4 classes."""
+    """Real convolution and >= on the host, two trinary layers on the chip, a vote on the host: 1x8x8 -> 4 classes."""
     rng = np.random.default_rng(7)
     w0 = rng.normal(size=(4, 1, 3, 3)).astype(np.float32)
     w1 = (rng.integers(-1, 2, size=(8, 4, 3, 3)) * weight_scale).astype(np.float32)
@@ -54,8 +54,19 @@ def small_model(weight_scale: float = 1.0, second: str = "trinary") -> onnx.Mode
         helper.make_node("GreaterOrEqual", ["a0", "zero"], ["c0"], name="Compare_0"),
         helper.make_node("Cast", ["c0"], ["s0"], name="Cast_0", to=TensorProto.FLOAT),
         helper.make_node("Conv", ["s0", "w1", "b1"], ["a1"], name="Conv_1", strides=[2, 2], pads=[1, 1, 1, 1]),
-        helper.make_node("Relu" if second == "relu" else "GreaterOrEqual", ["a1"] if second == "relu" else ["a1", "zero"], ["c1"], name="Compare_1"),
-        helper.make_node("Identity" if second == "relu" else "Cast", ["c1"], ["s1"], name="Cast_1", **({} if second == "relu" else {"to": TensorProto.FLOAT})),
+        helper.make_node(
+            "Relu" if second == "relu" else "GreaterOrEqual",
+            ["a1"] if second == "relu" else ["a1", "zero"],
+            ["c1"],
+            name="Compare_1",
+        ),
+        helper.make_node(
+            "Identity" if second == "relu" else "Cast",
+            ["c1"],
+            ["s1"],
+            name="Cast_1",
+            **({} if second == "relu" else {"to": TensorProto.FLOAT}),
+        ),
         helper.make_node("Conv", ["s1", "w2", "b2"], ["a2"], name="Conv_2"),
         helper.make_node("Greater", ["a2", "zero"], ["c2"], name="Compare_2"),
         helper.make_node("Cast", ["c2"], ["s2"], name="Cast_2", to=TensorProto.FLOAT),

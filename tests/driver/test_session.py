@@ -81,7 +81,10 @@ def test_verify_tells_a_different_chip(model_path: Path, images: np.ndarray) -> 
         (lambda x: x[0], "input image has shape [1, 8, 8]; the model takes [N, 1, 8, 8]"),
         (lambda x: x.astype(np.complex64), "input image is complex64; the model takes float32 (or uint8)"),
         (lambda x: x.astype(str), "input image is <U32; the model takes float32 (or uint8)"),
-        (lambda x: np.where(np.arange(40)[:, None, None, None] == 5, np.nan, x), "input image holds NaN or infinity in frame 5"),
+        (
+            lambda x: np.where(np.arange(40)[:, None, None, None] == 5, np.nan, x),
+            "input image holds NaN or infinity in frame 5",
+        ),
         (lambda x: {"picture": x}, "got the inputs picture; the model's are image"),
     ],
 )

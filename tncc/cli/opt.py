@@ -11,7 +11,9 @@ from tncc.cli.options import existing
 
 @click.command("opt")
 @click.argument("file", type=existing)
-@click.option("--pipeline", required=True, metavar="TEXT", help="Passes to run, as in 'canonicalize, place-cores{seed=1}'.")
+@click.option(
+    "--pipeline", required=True, metavar="TEXT", help="Passes to run, as in 'canonicalize, place-cores{seed=1}'."
+)
 @click.option("-o", "--output", type=existing, metavar="FILE.tn", help="Write here instead of stdout.")
 @click.option("--print-ir-after", multiple=True, metavar="PASS|all", help="Print the IR on stderr after a pass.")
 @click.option("--check-semantics", is_flag=True, help="Compare outputs before and after every exact pass.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -45,7 +45,7 @@ def load_array(path: Path) -> Array:
     return array
 
 
-class Grid(click.ParamType):
+class Grid(click.ParamType[tuple[int, int]] if TYPE_CHECKING else click.ParamType):  # generic to type checkers only
     """CxR, as in 4x4: columns x rows of chips."""
 
     name = "CxR"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from tncc.cli import EXIT_CHECK_FAILED
 from tncc.cli.options import echo_json, existing, load_array
@@ -22,7 +21,9 @@ from tncc.errors import InputError
 @click.option("--spikes", type=existing, metavar="IN.sfti", help="Raw spikes in (.sfti, RAWI3, CONNPIN).")
 @click.option("--ticks", type=click.IntRange(1, 10**9), help="Ticks to run, with --spikes.")
 @click.option("--spikes-out", type=existing, metavar="OUT.sfro", help="Recorded spikes out (.sfro, .sfcp, .txt).")
-@click.option("--monitor", default="outputs", show_default=True, metavar="all|outputs|FILTER.json", help="What to record.")
+@click.option(
+    "--monitor", default="outputs", show_default=True, metavar="all|outputs|FILTER.json", help="What to record."
+)
 @click.option("--engine", type=click.Choice(["auto", "batch", "tick", "numpy"]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True)
 @click.option("--stats", is_flag=True, help="Count spikes, synaptic events and hops.")
@@ -73,7 +74,13 @@ def command(
 
 
 def _run_frames(
-    program: Any, data: Path, output: Path | None, labels: Path | None, expected: float | None, engine: str, threads: int
+    program: Any,
+    data: Path,
+    output: Path | None,
+    labels: Path | None,
+    expected: float | None,
+    engine: str,
+    threads: int,
 ) -> tuple[dict[str, Any], bool]:
     from tncc.outputs import OutputFile
     from tncc.progress import progress
@@ -86,7 +93,7 @@ def _run_frames(
         raise InputError("holds a single number; frames [N, ...] are needed", data)
     if truth is not None and (truth.shape != (len(frames),) or truth.dtype.kind not in "iu"):
         raise InputError(
-            f"holds {truth.dtype} {list(truth.shape)}; one integer label for each of the {len(frames)} frames is needed",
+            f"holds {truth.dtype} {list(truth.shape)}; one integer label for each of {len(frames)} frames is needed",
             labels or "",
         )
     if (output or labels) and len(session.outputs) != 1:
@@ -102,7 +109,8 @@ def _run_frames(
                 classes = scores.reshape(len(scores), -1).argmax(axis=1)
                 hits += int((classes == truth[done : done + len(scores)]).sum())
             done += len(scores)
-    report = {
+    accuracy = hits / len(frames) if truth is not None and len(frames) else None
+    report: dict[str, Any] = {
         "frames": len(frames),
         "ticks": session.ticks,
         "seconds": session.seconds,
@@ -114,9 +122,8 @@ def _run_frames(
         "hops": int(session.stats.hops),
     }
     if truth is not None:
-        report["accuracy"] = hits / len(frames) if len(frames) else None
-    passed = expected is None or (report["accuracy"] is not None and report["accuracy"] >= expected)
-    return report, passed
+        report["accuracy"] = accuracy
+    return report, expected is None or (accuracy is not None and accuracy >= expected)
 
 
 def _print(report: dict[str, Any]) -> None:

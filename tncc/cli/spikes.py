@@ -15,7 +15,7 @@ from tncc.runtime.engines import make_engine
 def run_spikes(
     program: Program, source: Path, ticks: int | None, target: Path | None, monitor: str, engine: str, threads: int
 ) -> dict[str, Any]:
-    """Runs `ticks` ticks on the spikes in `source`; writes what `monitor` selects to `target`. Returns the JSON report."""
+    """Runs `ticks` ticks on the spikes in `source`; writes what `monitor` selects to `target`; returns the report."""
     if ticks is None:
         raise InputError("--spikes needs --ticks N")
     config = program.config
