@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tncc.cli.options import Grid, echo_json, existing, load_defects
+from tncc.cli.options import echo_json, existing, grid, load_defects
 
 
 @click.command("compile")
@@ -19,7 +19,9 @@ from tncc.cli.options import Grid, echo_json, existing, load_defects
     show_default=True,
     help="Who fans input spikes out: the host, or splitter cores on the chip.",
 )
-@click.option("--chips", type=Grid(), default="1x1", show_default=True, help="Array of chips, columns x rows.")
+@click.option(
+    "--chips", callback=grid, default="1x1", metavar="CxR", show_default=True, help="Array of chips, columns x rows."
+)
 @click.option("--defects", type=existing, help="File of cores not to use: 'x y' or 'chip_x chip_y x y' a line.")
 @click.option("--effort", type=click.Choice(["low", "default", "high"]), default="default", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
@@ -45,18 +45,12 @@ def load_array(path: Path) -> Array:
     return array
 
 
-class Grid(click.ParamType[tuple[int, int]] if TYPE_CHECKING else click.ParamType):  # generic to type checkers only
-    """CxR, as in 4x4: columns x rows of chips."""
-
-    name = "CxR"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        match = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", str(value))
-        if not match:
-            self.fail(f"{value!r} is not a grid of chips; write columns x rows, as in 4x4", param, ctx)
-        return int(match[1]), int(match[2])
+def grid(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
+    """Option callback: CxR, as in 4x4, columns x rows of chips."""
+    match = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", value)
+    if not match:
+        raise click.BadParameter(f"{value!r} is not a grid of chips; write columns x rows, as in 4x4", ctx, param)
+    return int(match[1]), int(match[2])
 
 
 def load_defects(path: Path, mesh_x: int, mesh_y: int) -> list[tuple[int, int]]:
