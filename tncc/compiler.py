@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     from tncc.passes.base import Module, Pass
 
-    Source = str | os.PathLike[str] | bytes | onnx.ModelProto
+    Source = str | Path | bytes | onnx.ModelProto
 
 
 @dataclass(frozen=True)
@@ -184,6 +183,28 @@ def compile_model(
         "pipeline": print_pipeline(passes),
         "seed": options.seed,
         "tncc": tncc.__version__,
-        **source.interface(),
+        "approximations": list(netlist.approximations),
+        **_interface(source.model),
     }
     return Compilation(Program(to_config(netlist), metadata, prefix, suffix, result.seconds), netlist)
+
+
+def _interface(model: onnx.ModelProto) -> dict[str, Any]:
+    """The metadata entries that tell a session the model's own inputs and outputs."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    constants = {initializer.name for initializer in model.graph.initializer}
+    inputs, outputs = [v for v in model.graph.input if v.name not in constants], list(model.graph.output)
+    dtypes = {v.name: tensor_dtype_to_np_dtype(v.type.tensor_type.elem_type).name for v in (*inputs, *outputs)}
+    return {
+        "model_inputs": [
+            {
+                "name": v.name,
+                "dtype": dtypes[v.name],
+                "shape": [d.dim_value for d in v.type.tensor_type.shape.dim[1:]],
+            }
+            for v in inputs
+        ],
+        "model_outputs": [v.name for v in outputs],
+        "model_output_dtypes": {v.name: dtypes[v.name] for v in outputs},
+    }

@@ -187,8 +187,8 @@ class Session:
             tensors[port["name"]] = part.reshape(frames, *port["shape"]).astype(np.float32)
         if self._suffix:
             tensors |= self._suffix.run(tensors)
-        dtypes = self.program.metadata.get("model_output_dtypes", {})
-        return {name: tensors[name].astype(dtypes.get(name, "float32"), copy=False) for name in self.outputs}
+        dtypes = self.program.metadata["model_output_dtypes"]
+        return {name: tensors[name].astype(dtypes[name], copy=False) for name in self.outputs}
 
 
 class _Aligned:
