@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tncc.compiler import compile
     from tncc.program import Program, load
     from tncc.session import Session
-    from tncc.verify import verify
+    from tncc.verification import verify
 
 __version__ = "0.1.0"
 __all__ = [
@@ -38,7 +38,7 @@ _HOMES = {
     "Session": "tncc.session",
     "compile": "tncc.compiler",
     "load": "tncc.program",
-    "verify": "tncc.verify",
+    "verify": "tncc.verification",
 }
 
 

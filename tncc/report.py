@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tncc.ir import routing
+from tncc.ir.routing import Routes, routes
 from tncc.program import Program
 from tncc.runtime.config import ChipConfig
 
@@ -36,7 +36,7 @@ def report(program: Program) -> dict[str, Any]:
         "axons_used": int(axons.sum()),
         "synapses": int(synapses_by_core(config, axons).sum()),
         "latency_ticks": config.latency_ticks,
-        **_hops(config),
+        **_hops(program),
         "exact": not metadata.get("approximations"),
         "seed": metadata.get("seed"),
         "pipeline": metadata.get("pipeline"),
@@ -68,12 +68,21 @@ def synapses_by_core(config: ChipConfig, axons: Array) -> Array:
     return found
 
 
-def _hops(config: ChipConfig) -> dict[str, Any]:
-    if config.n_cores == 0 or np.any(config.core_x < 0):
+def routes_of(program: Program) -> Routes | None:
+    """Routes of all connections, each counted once; None where the chip is not placed."""
+    config = program.config
+    if np.any(config.core_x < 0):
+        return None
+    return routes(config.core_x, config.core_y, config.target_core, config.mesh)
+
+
+def _hops(program: Program) -> dict[str, Any]:
+    found = routes_of(program)
+    if found is None:
         return {"mean_hops": None, "max_hops": None, "max_link_load": None}
-    summary = routing.summarise(config.core_x, config.core_y, config.target_core, config.mesh)
     return {
-        "mean_hops": summary.mean_hops,
-        "max_hops": summary.max_hops,
-        "max_link_load": summary.max_link_load,
+        "mean_hops": found.mean_hops,
+        "max_hops": found.max_hops,
+        "max_link_load": int(found.max_link_load),
+        "chip_crossings": int(found.crossings),
     }

@@ -6,6 +6,7 @@ way. So a batch of n frames takes n + latency ticks, and batches follow each oth
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -157,7 +158,7 @@ class Session:
         frames = len(next(iter(part.values())))
         pins = np.zeros((frames, self.program.config.input_pins), np.uint8)
         for port in self.program.metadata["inputs"]:
-            value = values[port["name"]].reshape(frames, -1)
+            value = values[port["name"]].reshape(frames, math.prod(port["shape"]))
             spikes = (value == 1).view(np.uint8)
             if not np.array_equal(spikes, value):
                 frame, element = np.argwhere(spikes != value)[0]
@@ -182,7 +183,7 @@ class Session:
         frames = len(pins)
         tensors = {}
         for port in self.program.metadata["outputs"]:
-            size = int(np.prod(port["shape"]))
+            size = math.prod(port["shape"])
             part = pins[:, port["first_pin"] : port["first_pin"] + size]
             tensors[port["name"]] = part.reshape(frames, *port["shape"]).astype(np.float32)
         if self._suffix:

@@ -146,10 +146,9 @@ def _emit_layer(
 
     leak = np.full((count, chip.neurons), 0, np.int64)
     leak[core, neuron] = _leaks(layer, chip)[output]
-    fan_in = network.source_of(layer.index).name
     builder.add(
         CoreBlock(
-            name=fan_in,
+            name=layer.op.location.nodes[0],
             kind="conv",
             location=str(layer.op.location),
             note=_note(layer, decision, subsets, copies, count, axon_core.size, core.size, chip),

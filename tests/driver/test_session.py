@@ -17,7 +17,7 @@ def expected(model_path: Path, images: np.ndarray) -> np.ndarray:
     return np.asarray(onnxruntime.InferenceSession(str(model_path)).run(None, {"image": images})[0])
 
 
-@pytest.mark.parametrize("engine", ["auto", "batch", "tick", "numpy"])
+@pytest.mark.parametrize("engine", ["auto", "tick", "numpy"])
 def test_equal_to_onnx_runtime(program: tncc.Program, images: np.ndarray, expected: np.ndarray, engine: str) -> None:
     np.testing.assert_array_equal(Session(program, engine=engine).run(images), expected)
 

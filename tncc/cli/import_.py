@@ -22,9 +22,9 @@ from tncc.cli.options import existing
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of the placer.")
 def command(model: Path, output: Path, placement: str, seed: int) -> None:
     """Import an IBM TrueNorth MODEL file (.json) as a chip configuration (.tnbin)."""
-    from tncc.frontends.truenorth import import_program
+    from tncc.importer import import_model
 
-    program = import_program(model, placement=placement, seed=seed)
+    program = import_model(model, placement, seed)
     program.save(output)
     report = program.report()
     click.echo(f"{output}: {report['cores_used']:,} cores, {report['neurons_used']:,} neurons")

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from tncc.errors import InputError
 
 Array = npt.NDArray[Any]
+NPY_MAGIC = b"\x93NUMPY"
 
 
 def existing(path: str) -> Path:
@@ -28,20 +29,26 @@ def echo_json(document: dict[str, Any]) -> None:
 
 def load_array(path: Path) -> Array:
     """A .npy file, memory-mapped and never unpickled. Raises InputError naming the file."""
+    pickled = InputError(
+        "the file holds pickled Python objects, which are not read",
+        path,
+        hint="save a plain numeric array with numpy.save(path, array, allow_pickle=False)",
+    )
     try:
+        with path.open("rb") as file:
+            magic = file.read(len(NPY_MAGIC))
+        if magic.startswith(b"PK"):
+            raise InputError("holds several arrays (.npz); one .npy array is needed", path)
+        if magic != NPY_MAGIC:
+            raise pickled if magic.startswith(b"\x80") else InputError("not a .npy file", path)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise InputError(f"cannot read the file: {error.strerror or error}", path) from error
-    except (ValueError, EOFError, SyntaxError, OverflowError) as error:
-        if "allow_pickle" in str(error) or "Object arrays" in str(error):
-            raise InputError(
-                "the file holds pickled Python objects, which are not read",
-                path,
-                hint="save a plain numeric array with numpy.save(path, array, allow_pickle=False)",
-            ) from error
-        raise InputError(f"not a .npy file, or truncated ({error})", path) from error
-    if not isinstance(array, np.ndarray):
-        raise InputError("holds several arrays (.npz); one .npy array is needed", path)
+    except (ValueError, EOFError, SyntaxError, OverflowError, TypeError) as error:
+        if "Python objects" in str(error) or "Object arrays" in str(error):
+            raise pickled from error
+        raise InputError(f"the .npy file is truncated or damaged ({error})", path) from error
+    assert isinstance(array, np.ndarray)
     return array
 
 

@@ -21,7 +21,7 @@ def command(model: Path, chip: Path, data: Path, engine: str, threads: int, as_j
     """Compare CHIP with ONNX Runtime on MODEL, output for output; exit with 1 where they differ."""
     import tncc
     from tncc.progress import progress
-    from tncc.verify import verify
+    from tncc.verification import verify
 
     program, frames = tncc.load(chip), load_array(data)
     with progress("verifying", len(frames) if frames.ndim else 0, "frames") as update:

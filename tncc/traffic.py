@@ -1,0 +1,99 @@
+"""Where spikes travel: hop histogram and link loads, in the terminal and as SVG."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+import numpy.typing as npt
+
+from tncc.errors import InputError
+from tncc.ir.routing import Routes
+from tncc.program import Program
+from tncc.report import routes_of
+
+Array = npt.NDArray[Any]
+
+SHADES = " .:-=+*#%@"
+BAR = 40
+HOTTEST = 5
+
+
+def placed_routes(program: Program) -> Routes:
+    """The program's routes. Raises InputError where it is not placed."""
+    found = routes_of(program)
+    if found is None:
+        raise InputError("the chip's cores have no coordinates: it was not placed")
+    return found
+
+
+def core_load(found: Routes, height: int, width: int) -> Array:
+    """float64 [height, width]: load of the busiest link that leaves each core's router."""
+    load = np.zeros((height, width))
+    load[:, :-1] = np.maximum(load[:, :-1], found.east)
+    load[:, 1:] = np.maximum(load[:, 1:], found.west)
+    load[:-1] = np.maximum(load[:-1], found.north)
+    load[1:] = np.maximum(load[1:], found.south)
+    return load
+
+
+def _mesh(program: Program) -> tuple[int, int]:
+    mesh_x, mesh_y, chips_x, chips_y = program.config.mesh
+    return mesh_y * chips_y, mesh_x * chips_x
+
+
+def terminal(program: Program) -> Any:
+    """A rich renderable: summary, histogram of route lengths, heat map of link loads, the busiest links."""
+    from rich.console import Group
+    from rich.text import Text
+
+    found = placed_routes(program)
+    lines = [
+        f"connections {found.connections:,}   mean hops {found.mean_hops:.2f}   longest {found.max_hops}   "
+        f"busiest link {found.max_link_load:,.0f}   chip crossings {found.crossings:,.0f}",
+        "",
+        "hops  connections",
+    ]
+    top = found.histogram.max(initial=1.0)
+    for hops, count in enumerate(found.histogram.tolist()):
+        if count:
+            lines.append(f"{hops:>4}  {count:>11,.0f}  {'#' * max(1, round(BAR * count / top))}")
+    load = core_load(found, *_mesh(program))
+    most = load.max(initial=0.0)
+    lines += ["", f"load of the busiest link out of each router: '{SHADES}' from 0 to {most:,.0f}"]
+    shade = np.ceil(load / (most or 1.0) * (len(SHADES) - 1)).astype(int)
+    lines += ["".join(SHADES[i] for i in row) for row in shade.tolist()]
+    lines += ["", "busiest links"]
+    lines += [f"{weight:>8,.0f}  {start} -> {end}" for weight, start, end in found.hottest(HOTTEST)]
+    return Group(*(Text(line, no_wrap=True, overflow="ignore") for line in lines))
+
+
+def svg(program: Program, title: str) -> str:
+    """Heat map of link loads as an SVG document."""
+    found = placed_routes(program)
+    height, width = _mesh(program)
+    load = core_load(found, height, width)
+    most = load.max(initial=0.0) or 1.0
+    cell = max(2, min(12, 1024 // max(height, width)))
+    left, top = 16, 44
+    out = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left * 2 + width * cell}" '
+        f'height="{top + height * cell + 40}" font-family="sans-serif" font-size="12">',
+        '<rect width="100%" height="100%" fill="#ffffff"/>',
+        f'<text x="{left}" y="26" font-size="16">{escape(title)}: link loads</text>',
+    ]
+    levels = np.ceil(load / most * 16).astype(int)
+    for level in range(17):
+        cells = np.argwhere(levels == level).tolist()
+        if cells:
+            fill = f"#{255 - 6 * level:02x}{245 - 14 * level:02x}{235 - 14 * level:02x}"
+            path = "".join(f"M{left + x * cell} {top + y * cell}h{cell}v{cell}h-{cell}z" for y, x in cells)
+            out.append(f'<path fill="{fill}" d="{path}"/>')
+    mesh_x, mesh_y = program.config.mesh[:2]
+    borders = [f"M{left + x * cell} {top}v{height * cell}" for x in range(0, width + 1, mesh_x)]
+    borders += [f"M{left} {top + y * cell}h{width * cell}" for y in range(0, height + 1, mesh_y)]
+    out.append(f'<path stroke="#404040" fill="none" d="{"".join(borders)}"/>')
+    caption = f"0 (light) to {most:,.0f} connections (dark); mean {found.mean_hops:.2f} hops"
+    out.append(f'<text x="{left}" y="{top + height * cell + 24}">{caption}</text>')
+    return "\n".join([*out, "</svg>", ""])
