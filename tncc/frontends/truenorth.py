@@ -7,14 +7,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import Error, FormatError
+from tncc.errors import Error, FormatError, InputError
+from tncc.frontends.truenorth_fields import (
+    FIRST_OUTPUT,
+    MAX_OUTPUT_PINS,
+    PINS_A_CONNECTOR_CORE,
+    TYPE_NAME,
+    as_integer,
+    as_name,
+    as_object,
+    neuron_parameters,
+)
 from tncc.frontends.truenorth_reader import read_values
 from tncc.runtime.canonical import canonical, neuron_types_in_use
 from tncc.runtime.config import DISABLED, MAX_AXONS, MAX_CORES, NEURON_FIELDS, OUTPUT, UNCONNECTED, ChipConfig
@@ -22,13 +32,9 @@ from tncc.runtime.runlength import expand
 
 Array = npt.NDArray[Any]
 
-FIRST_OUTPUT = -32  # destCore of output pins 0..255; -33 of pins 256..511, and so on
-PINS_A_CONNECTOR_CORE = 256
-MAX_OUTPUT_PINS = 1 << 24
 MAX_METADATA_BYTES = 1 << 16  # of one core
 CHIP_SIDE = 64  # cores along x and y of one chip
 
-TYPE_NAME = re.compile(r"N([0-9A-Fa-f]{1,8})")
 _NEURON_LISTS = ("dendrites", "types", "destCores", "destAxons", "destDelays")
 _NEURON_ENTRY = ("dendrite", "type", "destCore", "destAxon", "delay")
 REVERSED_BITS = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
@@ -57,6 +63,27 @@ def load(path: str | Path) -> tuple[ChipConfig, dict[str, Any]]:
     return model.finish()
 
 
+def placed(config: ChipConfig, metadata: dict[str, Any], placement: str, seed: int = 0) -> ChipConfig:
+    """The chip with coordinates. placement: "none", "id-order" (row by row) or "place-cores" (the placer, with a seed).
+
+    Raises CompileError where the mesh has too few cores, InputError for an unknown placement.
+    """
+    if placement == "none":
+        return replace(config, core_x=np.full_like(config.core_x, -1), core_y=np.full_like(config.core_y, -1))
+    if placement == "id-order":
+        width = config.mesh[0] * config.mesh[2]
+        y, x = np.divmod(np.arange(config.n_cores, dtype=np.int32), np.int32(width))
+        return replace(config, core_x=x, core_y=y)
+    if placement != "place-cores":
+        raise InputError(f"no placement is called {placement!r}; there are none, id-order, place-cores")
+    from tncc.frontends.tnbin import to_netlist
+    from tncc.passes.place_cores import PlaceCores
+
+    netlist = to_netlist(config, metadata)
+    found = PlaceCores(seed=seed).run(netlist, netlist.chip)
+    return replace(config, core_x=found.core_x, core_y=found.core_y)
+
+
 class _Model:
     """The arrays under construction."""
 
@@ -76,25 +103,25 @@ class _Model:
         at = f"{self.path}: model"
         if self.general:
             raise FormatError("is there twice", at)
-        self.general = _object(value, at)
+        self.general = as_object(value, at)
         for key, known in (("neuronclass", "NeuronGeneral"), ("crossbarclass", "CrossbarBinary")):
             if value.get(key, known) != known:
                 raise FormatError(f"{key} is {str(value[key])[:40]!r}; only {known!r} is known", at)
-        self.size = _integer(value.get("crossbarSize", MAX_AXONS), "crossbarSize", 1, MAX_AXONS, at)
+        self.size = as_integer(value.get("crossbarSize", MAX_AXONS), "crossbarSize", 1, MAX_AXONS, at)
 
     def add_prototype(self, value: Any) -> None:
         at = f"{self.path}: crossbar type {len(self.prototypes)}"
-        entry = _object(value, at)
-        name = _text(entry.get("name"), "name", at)
+        entry = as_object(value, at)
+        name = as_name(entry.get("name"), "name", at)
         if name in self.prototypes:
             raise FormatError(f"crossbar type {name!r} is there twice", self.path)
         self.prototypes[name] = self.crossbar(entry.get("crossbar"), f"{self.path}: crossbar type {name!r}")
 
     def crossbar(self, value: Any, at: str) -> tuple[int, int]:
         """Indices of the crossbar and of the axon types that {rows} or {name} stands for."""
-        entry = _object(value, f"{at}: crossbar")
+        entry = as_object(value, f"{at}: crossbar")
         if "rows" not in entry:
-            name = _text(entry.get("name"), "crossbar name", at)
+            name = as_name(entry.get("name"), "crossbar name", at)
             if name not in self.prototypes:
                 raise FormatError(f"crossbar type {name!r} is not in crossbarTypes", at)
             return self.prototypes[name]
@@ -125,8 +152,8 @@ class _Model:
         )
 
     def add_neuron_type(self, value: Any) -> None:
-        entry = _object(value, f"{self.path}: neuron type {len(self.type_names)}")
-        name = _text(entry.get("name"), "name", f"{self.path}: neuron type {len(self.type_names)}")
+        entry = as_object(value, f"{self.path}: neuron type {len(self.type_names)}")
+        name = as_name(entry.get("name"), "name", f"{self.path}: neuron type {len(self.type_names)}")
         match = TYPE_NAME.fullmatch(name)
         if not match:
             raise FormatError(f"neuron type {name!r}: a name is N and a hexadecimal number", self.path)
@@ -138,17 +165,17 @@ class _Model:
         self.neuron_types.append(neuron_parameters(entry, f"{self.path}: neuron type {name!r}"))
 
     def add_core(self, value: Any) -> None:
-        entry = _object(value, f"{self.path}: core {len(self.core_rows)} of the file")
-        core_id = _integer(
+        entry = as_object(value, f"{self.path}: core {len(self.core_rows)} of the file")
+        core_id = as_integer(
             entry.get("id"), "id", 0, MAX_CORES - 1, f"{self.path}: core {len(self.core_rows)} of the file"
         )
         at = f"{self.path}: core {core_id}"
         if core_id in self.core_rows:
             raise FormatError("is there twice", at)
-        _integer(entry.get("timeScaleExponent", 0), "timeScaleExponent", 0, 0, at)
+        as_integer(entry.get("timeScaleExponent", 0), "timeScaleExponent", 0, 0, at)
         crossbar, axon_types = self.crossbar(entry.get("crossbar"), at)
         neuron_type, target_core, target_axon, target_delay = self.neurons(entry.get("neurons"), at)
-        metadata = _object(entry.get("metadata", {}), f"{at}: metadata")
+        metadata = as_object(entry.get("metadata", {}), f"{at}: metadata")
         if len(json.dumps(metadata)) > MAX_METADATA_BYTES:
             raise FormatError(f"metadata is longer than {MAX_METADATA_BYTES} bytes", at)
         self.core_rows[core_id] = {
@@ -158,7 +185,7 @@ class _Model:
             "target_core": target_core,
             "target_axon": target_axon,
             "target_delay": target_delay,
-            "seed": _integer(entry.get("rngSeed", 0), "rngSeed", 0, (1 << 32) - 1, at),
+            "seed": as_integer(entry.get("rngSeed", 0), "rngSeed", 0, (1 << 32) - 1, at),
             "metadata": metadata,
         }
 
@@ -204,15 +231,15 @@ class _Model:
                 raise FormatError(f"{len(value)} neurons; a core has {self.size}", at)
             rows = []
             for i, neuron in enumerate(value):
-                entry = _object(neuron, f"{at}, neuron {i}")
+                entry = as_object(neuron, f"{at}, neuron {i}")
                 rows.append(
                     [
-                        _integer(entry.get(key), key, -(1 << 31), (1 << 32) - 1, f"{at}, neuron {i}")
+                        as_integer(entry.get(key), key, -(1 << 31), (1 << 32) - 1, f"{at}, neuron {i}")
                         for key in _NEURON_ENTRY
                     ]
                 )
             return np.array(rows, np.int64).reshape(-1, len(_NEURON_ENTRY)).T
-        entry = _object(value, f"{at}: neurons")
+        entry = as_object(value, f"{at}: neurons")
         columns = []
         for key in _NEURON_LISTS:
             try:
@@ -229,7 +256,7 @@ class _Model:
         n, size = len(self.core_rows), self.size
         if not self.general:
             raise FormatError("the key 'model' is missing", self.path)
-        count = _integer(self.general.get("coreCount", n), "coreCount", 0, MAX_CORES, f"{self.path}: model")
+        count = as_integer(self.general.get("coreCount", n), "coreCount", 0, MAX_CORES, f"{self.path}: model")
         if count != n:
             raise FormatError(f"coreCount is {count} but the file holds {n} cores (truncated?)", self.path)
         missing = next((i for i in range(n) if i not in self.core_rows), None)
@@ -306,41 +333,6 @@ def smallest_mesh(cores: int) -> tuple[int, int, int, int]:
     return CHIP_SIDE, CHIP_SIDE, side, -(-chips // side)
 
 
-def neuron_parameters(entry: dict[str, Any], at: str) -> dict[str, Any]:
-    """One row of NEURON_FIELDS from a neuronTypes entry."""
-    if entry.get("class", "NeuronGeneral") != "NeuronGeneral":
-        raise FormatError(f"class is {str(entry['class'])[:40]!r}; only 'NeuronGeneral' is known", at)
-
-    def number(key: str, low: int, high: int) -> int:
-        return _integer(entry.get(key), key, low, high, at)
-
-    def flag(key: str) -> int:
-        value = entry.get(key)
-        return int(value) if isinstance(value, bool) else number(key, 0, 1)
-
-    def sign(key: str) -> int:
-        value = number(key, -1, 1)
-        if value == 0:
-            raise FormatError(f"{key} is 0; expected 1 or -1", at)
-        return value
-
-    _, _, potential_min, potential_max = NEURON_FIELDS["initial_potential"]
-    return {
-        "weights": [sign(f"sigma{g}") * number(f"s{g}", 0, 255) for g in range(4)],
-        "stochastic_weights": [flag(f"b{g}") for g in range(4)],
-        "leak": sign("sigma_lambda") * number("lambda", 0, 255),
-        "stochastic_leak": flag("c_lambda"),
-        "leak_reversal": flag("epsilon"),
-        "threshold": number("alpha", 0, NEURON_FIELDS["threshold"][3]),
-        "negative_threshold": number("beta", 0, NEURON_FIELDS["negative_threshold"][3]),
-        "threshold_random_bits": number("TM", 0, NEURON_FIELDS["threshold_random_bits"][3]),
-        "reset_mode": number("gamma", 0, 2),
-        "negative_saturate": flag("kappa"),
-        "reset_potential": sign("sigma_VR") * ((1 << number("VR", 0, 19)) - 1),
-        "initial_potential": number("V", potential_min, potential_max),
-    }
-
-
 def _layers(metadata: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], Array]:
     """Layers in order of first use, and int32 [N] each core's: by layerNumber and layerType, else by coreletClass."""
     found: dict[tuple[str, str], int] = {}
@@ -362,25 +354,6 @@ def _all(ok: Array, values: Array, dendrite: Array, what: str, at: str) -> None:
     bad = np.flatnonzero(~ok)
     if bad.size:
         raise FormatError(f"{values[bad[0]]} is no {what}", f"{at}, neuron {dendrite[bad[0]]}")
-
-
-def _object(value: Any, at: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise FormatError("expected an object {...}", at)
-    return value
-
-
-def _integer(value: Any, key: str, low: int, high: int, at: str) -> int:
-    if type(value) is not int or not low <= value <= high:
-        found = "missing" if value is None else str(value)[:40]
-        raise FormatError(f"{key} is {found}; expected an integer in {low}..{high}", at)
-    return value
-
-
-def _text(value: Any, key: str, at: str) -> str:
-    if not isinstance(value, str) or len(value) > 200:
-        raise FormatError(f"{key} is {str(value)[:40]!r}; expected a name", at)
-    return value
 
 
 def _clean(text: str) -> str:
