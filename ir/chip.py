@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from tncc.errors import CompileError
 
+MAX_CORES = 1 << 22
+MAX_PER_CORE = 1 << 12
+
 
 @dataclass(frozen=True)
 class Chip:
@@ -35,6 +38,11 @@ class Chip:
     defects: frozenset[tuple[int, int]] = frozenset()
 
     def __post_init__(self) -> None:
+        if self.width * self.height > MAX_CORES or max(self.axons, self.neurons) > MAX_PER_CORE:
+            raise CompileError(
+                f"a mesh of {self.width} x {self.height} cores of {self.axons} axons and {self.neurons} neurons is out "
+                f"of range; up to {MAX_CORES:,} cores of up to {MAX_PER_CORE:,} axons and neurons are legal"
+            )
         for field in ("mesh_x", "mesh_y", "axons", "neurons", "axon_types", "chips_x", "chips_y"):
             if getattr(self, field) < 1:
                 raise CompileError(f"chip.{field} is {getattr(self, field)}; it must be at least 1")

@@ -23,7 +23,7 @@ DTYPES = {
     "bool": np.dtype(bool),
 }
 DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
-MAX_ELEMENTS = 1 << 28  # of one tensor written inline; a run-length list of a few bytes must not fill the memory
+MAX_ELEMENTS = 1 << 26  # of one tensor written inline; a run-length list of a few bytes must not fill the memory
 _BARE_NAME = re.compile(r"[A-Za-z0-9_./]+")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
 _ITEM = re.compile(

@@ -1,7 +1,8 @@
 """Which numbers a tensor may hold: a finite-value-set analysis, from which domains follow.
 
 A comparison yields {0, 1}, `where(c, 1, -1)` yields {-1, 1}, and so on through every elementwise op, wiring and
-pooling; sets that grow past a limit become "integers" or "reals".
+pooling; sets that grow past a limit become "integers" or "reals". The sets speak of finite numbers below 2^24, where
+float32 holds every integer: what an infinity or a NaN at run time leads to is not in them (the sign of a NaN, say).
 """
 
 from __future__ import annotations

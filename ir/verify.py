@@ -11,6 +11,8 @@ from tncc.ir.netlist import Netlist
 from tncc.ir.types import TensorType
 from tncc.ir.verify_netlist import verify_netlist
 
+MAX_ELEMENTS = 1 << 26  # of one value in one frame
+
 
 def verify(module: Graph | Netlist) -> None:
     """Raises CompileError naming the op, or the core and neuron, where the module is not well formed."""
@@ -29,6 +31,10 @@ def verify_graph(graph: Graph) -> None:
     for location, complaint in ssa_violations(graph):
         raise CompileError(complaint, location)
     types = graph.types
+    for name, kind in types.items():
+        if kind.size > MAX_ELEMENTS:
+            where = graph.producer[name].location if name in graph.producer else f"graph {graph.name}"
+            raise CompileError(f"{name} is {kind}: more than {MAX_ELEMENTS:,} elements a frame are too many", where)
     for op in graph.ops:
         operands = [types[name].shape for name in op.inputs]
         shape = infer_shape(type(op), operands, dict(op.attributes()), shape=op.type.shape, location=op.location)

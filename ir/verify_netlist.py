@@ -17,6 +17,7 @@ Array = npt.NDArray[Any]
 THRESHOLD_MAX = (1 << 18) - 1
 POTENTIAL_MIN, POTENTIAL_MAX = -(1 << 19), (1 << 19) - 1
 RANDOM_BITS_MAX = 18
+MAX_PINS = 1 << 24  # one for every neuron of 65,536 cores
 
 
 def neuron_ranges(chip: Chip) -> dict[str, tuple[int, int]]:
@@ -158,6 +159,8 @@ def _verify_ports(netlist: Netlist) -> None:
                 raise CompileError(f"{kind} {port.name} has a latency of {port.latency_ticks} ticks")
             names.add(port.name)
             next_pin += port.type.size
+        if next_pin > MAX_PINS:
+            raise CompileError(f"{next_pin:,} {kind} pins are too many; up to {MAX_PINS:,} are legal")
 
 
 def _verify_inputs(netlist: Netlist) -> None:

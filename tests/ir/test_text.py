@@ -9,10 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.ir.example import TEXT as NETLIST
 from tests.ir.strategies import graphs, netlists, tensors
+from tests.passes.nets import random_network
 from tncc.errors import CompileError
+from tncc.ir.chip import Chip
+from tncc.ir.core_interpreter import not_interpreted, run_frames
 from tncc.ir.encoding import NumberError, decode, encode
 from tncc.ir.graph import Graph, Value
+from tncc.ir.invariants import invariants
 from tncc.ir.location import Location
 from tncc.ir.netlist import Netlist
 from tncc.ir.ops import Constant
@@ -20,6 +25,9 @@ from tncc.ir.parser import parse
 from tncc.ir.printer import to_text
 from tncc.ir.text_files import load_text, save_text
 from tncc.ir.types import Domain, TensorType
+from tncc.ir.verify import verify
+
+GRAPH = to_text(random_network(np.random.default_rng(4)))
 
 slow = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -82,7 +90,7 @@ def test_runs_and_ranges_are_short() -> None:
         ("[300]", "300 does not fit u8; the range is 0..255"),
         ("[250..256]", "256 does not fit u8; the range is 0..255"),
         ("[9..3]", "9..3 is not a range of integers that counts up"),
-        ("[0*99999999999999]", "99999999999999 elements are too many to write inline; the limit is 268435456"),
+        ("[0*99999999999999]", "99999999999999 elements are too many to write inline; the limit is 67108864"),
         ("[1.5]", "1.5 is not an integer"),
     ],
 )
@@ -222,18 +230,29 @@ def test_parse_errors(text: str, message: str) -> None:
     assert str(caught.value) == message
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
-@given(graphs, st.data())
-def test_damaged_text_is_a_module_or_a_compile_error(graph: Graph, data: st.DataObject) -> None:
-    text = to_text(graph)
+JUNK = ["", "%", '"', "[", "]", "{", "9" * 5000, "99999999", "-1", "i8[", "0x", "*", "..", "\\", "4294967296"]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.one_of(graphs.map(to_text), st.just(NETLIST), st.just(GRAPH)), st.data())
+def test_damaged_text_is_well_formed_or_a_compile_error(text: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(text) - 1))
     cut = data.draw(st.integers(0, 3))
-    junk = data.draw(st.sampled_from(["", "%", '"', "[", "]", "{", "9" * 5000, "i8[", "0x", "*", "..", "\\"]))
-    text = text[:at] + junk + text[at + cut :]
+    text = text[:at] + data.draw(st.sampled_from(JUNK)) + text[at + cut :]
     try:
-        parse(text)
+        module = parse(text)
     except CompileError as error:
         assert error.location.startswith("<text>:")
+        return
+    try:
+        verify(module)
+    except CompileError:
+        return
+    for found in invariants().values():
+        if isinstance(module, found.level):
+            list(found.violations(module, Chip()))
+    if isinstance(module, Netlist) and not not_interpreted(module):
+        run_frames(module, {port.name: np.ones((2, *port.type.shape)) for port in module.inputs})
 
 
 def test_deep_nesting_is_refused() -> None:
