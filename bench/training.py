@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"batch {options.batch}, {options.threads} thread(s), PyTorch {torch.__version__}, median of {options.rounds}")
+    print(f"batch {options.batch}, {options.threads} thread(s), median of {options.rounds}")
     for name, (notation, shape) in NETWORKS.items():
         spiking = build(notation, shape, 10)
         models = (spiking, plain(spiking))

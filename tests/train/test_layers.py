@@ -20,8 +20,8 @@ from tncc.train import (
     TrinaryLinear,
     export,
 )
-from tncc.train.export import freeze
 from tncc.train.layers import trinarize_with_hysteresis
+from tncc.train.onnx_export import freeze
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from torch import nn
 
 from tncc.errors import InputError
 from tncc.train import Transduction, TrinaryConv2d, TrinaryLinear, export
-from tncc.train.trinarize import trinarize, warm_start
+from tncc.train.warm_start import trinarize, warm_start
 
 
 def float_network() -> nn.Sequential:

@@ -12,7 +12,7 @@ from tncc.errors import InputError
 
 if TYPE_CHECKING:
     from tncc.train.builder import build
-    from tncc.train.export import export
+    from tncc.train.fit_check import Fit, check_fit
     from tncc.train.layers import (
         BatchNorm,
         ClassVote,
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
         TrinaryLinear,
     )
     from tncc.train.loop import History, evaluate, fit, predict
+    from tncc.train.onnx_export import export
     from tncc.train.sparsity import SparsityPenalty, spikes_per_frame
+    from tncc.train.warm_start import trinarize
 
 _WHERE = {
     "BatchNorm": "layers",
     "ClassVote": "layers",
+    "Fit": "fit_check",
     "GroupShuffle": "layers",
     "SpikingActivation": "layers",
     "Transduction": "layers",
@@ -36,15 +39,18 @@ _WHERE = {
     "History": "loop",
     "SparsityPenalty": "sparsity",
     "build": "builder",
+    "check_fit": "fit_check",
     "evaluate": "loop",
-    "export": "export",
+    "export": "onnx_export",
     "fit": "loop",
     "predict": "loop",
     "spikes_per_frame": "sparsity",
+    "trinarize": "warm_start",
 }
 __all__ = [
     "BatchNorm",
     "ClassVote",
+    "Fit",
     "GroupShuffle",
     "History",
     "SparsityPenalty",
@@ -53,11 +59,13 @@ __all__ = [
     "TrinaryConv2d",
     "TrinaryLinear",
     "build",
+    "check_fit",
     "evaluate",
     "export",
     "fit",
     "predict",
     "spikes_per_frame",
+    "trinarize",
 ]
 
 
@@ -73,5 +81,5 @@ def __getattr__(name: str) -> Any:
             f"tncc.train.{name} needs PyTorch, which is not installed", hint="pip install 'tncc[train]'"
         ) from None
     value = getattr(module, name)
-    globals()[name] = value  # over the submodule of the same name, which the import above bound
+    globals()[name] = value
     return value

@@ -50,8 +50,8 @@ def run(path: str | Path, *, resume: bool = True, progress: bool = True) -> dict
     path = Path(path)
     tables = read(path)
     from tncc.train.builder import build
-    from tncc.train.export import export
     from tncc.train.loop import evaluate, fit
+    from tncc.train.onnx_export import export
 
     import torch  # isort: skip
 
