@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from tncc.errors import FormatError
 from tncc.runtime import tnbin
 from tncc.runtime.config import ChipConfig
 
@@ -71,4 +76,37 @@ class Program:
 def load(path: str | os.PathLike[str]) -> Program:
     """Reads a .tnbin file. Raises InputError (cannot open) or FormatError (not valid), naming the file."""
     content = tnbin.read(path)
+    try:
+        check_metadata(content.metadata, content.config)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FormatError(f"the metadata is malformed ({error!r})", path) from error
     return Program(content.config, content.metadata, content.blobs.get("prefix"), content.blobs.get("suffix"))
+
+
+def check_metadata(metadata: dict[str, Any], config: ChipConfig) -> None:
+    """Raises ValueError, KeyError, TypeError or AttributeError where an entry is not as docs/config-format.md says."""
+    for ports, pins in (("inputs", config.input_pins), ("outputs", config.output_pins)):
+        for port in metadata.get(ports, []):
+            str.encode(port["name"])
+            sizes = [operator.index(n) for n in port["shape"]]
+            first = operator.index(port["first_pin"])
+            if min([first, *sizes]) < 0 or first + math.prod(sizes) > pins:
+                raise ValueError(f"port {port['name']} lies outside the chip's {pins} pins")
+    for entry in metadata.get("model_inputs", []):
+        str.encode(entry["name"])
+        np.dtype(entry["dtype"])
+        if any(operator.index(n) < 0 for n in entry["shape"]):
+            raise ValueError(f"input {entry['name']} has a negative size")
+    for name in metadata.get("model_outputs", []):
+        np.dtype(metadata["model_output_dtypes"][name])
+    layers = metadata.get("layers", [])
+    for layer in layers:
+        str.encode(layer["name"])
+        str.encode(layer["kind"])
+        layer.get("note", {}).keys()
+    if layers and int(config.layer.max(initial=0)) >= len(layers):
+        raise ValueError(f"a core belongs to layer {config.layer.max()} of {len(layers)}")
+    mesh_x, mesh_y, chips_x, chips_y = config.mesh
+    for x, y in metadata.get("defects", []):
+        if not (0 <= operator.index(x) < mesh_x * chips_x and 0 <= operator.index(y) < mesh_y * chips_y):
+            raise ValueError(f"defective core ({x}, {y}) lies outside the mesh")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import InputError
+from tncc.errors import FormatError, InputError
 from tncc.host import HostModel
 from tncc.program import Program
 from tncc.runtime.engine import Stats
@@ -54,8 +54,22 @@ class Session:
         self._engine = make_engine(engine, program.config, threads)
         self._prefix = HostModel(program.prefix, "host-side prefix", threads) if program.prefix else None
         self._suffix = HostModel(program.suffix, "host-side suffix", threads) if program.suffix else None
+        self._check_joints()
         self.ticks = 0
         self.seconds = 0.0
+
+    def _check_joints(self) -> None:
+        """Raises FormatError where the host models do not fit the chip's ports: a file put together wrongly."""
+        entering = set(self._prefix.outputs) if self._prefix else {port.name for port in self.inputs}
+        leaving = {port["name"] for port in self.program.metadata.get("outputs", [])}
+        for have, needed in (
+            (entering, {port["name"] for port in self.program.metadata.get("inputs", [])}),
+            ({port.name for port in self.inputs}, set(self._prefix.inputs) if self._prefix else set()),
+            (leaving, set(self._suffix.inputs) if self._suffix else set()),
+            (leaving | set(self._suffix.outputs if self._suffix else ()), set(self.outputs)),
+        ):
+            if missing := sorted(needed - have):
+                raise FormatError(f"host models and chip do not fit together: nothing computes {missing[0]}")
 
     @property
     def engine(self) -> str:
@@ -158,7 +172,12 @@ class Session:
         frames = len(next(iter(part.values())))
         pins = np.zeros((frames, self.program.config.input_pins), np.uint8)
         for port in self.program.metadata["inputs"]:
-            value = values[port["name"]].reshape(frames, math.prod(port["shape"]))
+            value = values[port["name"]]
+            if value.shape != (frames, *port["shape"]):
+                raise FormatError(
+                    f"{port['name']} has shape {list(value.shape[1:])} a frame, but its chip port {port['shape']}"
+                )
+            value = value.reshape(frames, math.prod(port["shape"]))
             spikes = (value == 1).view(np.uint8)
             if not np.array_equal(spikes, value):
                 frame, element = np.argwhere(spikes != value)[0]

@@ -17,7 +17,7 @@ def layer_table(program: Program) -> Any:
     synapses = synapses_by_core(config, axons)
     neurons = (config.neuron_type >= 0).sum(axis=1)
     entries = program.metadata.get("layers", [])
-    keys = list(dict.fromkeys(key for entry in entries for key in entry["note"]))
+    keys = list(dict.fromkeys(key for entry in entries for key in entry.get("note", {})))
     table = Table("layer", "kind", *(f"{c}" for c in ("cores", "axons/core", "neurons/core", "synapses/core")), *keys)
     for column in table.columns[2:]:
         column.justify = "right"
@@ -26,7 +26,7 @@ def layer_table(program: Program) -> Any:
         means = [
             f"{values[here].mean():,.1f}" if here.any() else "-" for values in (axons.sum(axis=1), neurons, synapses)
         ]
-        notes = [_text(entry["note"].get(key)) for key in keys]
+        notes = [_text(entry.get("note", {}).get(key)) for key in keys]
         table.add_row(entry["name"], entry["kind"], f"{int(here.sum()):,}", *means, *notes)
     return table
 

@@ -92,3 +92,22 @@ def test_data_that_does_not_fit(program: tncc.Program, images: np.ndarray, chang
     with pytest.raises(tncc.InputError) as caught:
         program.run(change(images))
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"inputs": 3},
+        {"inputs": [{"name": "x", "shape": [1, 8, 8], "first_pin": 10**6}]},
+        {"outputs": [{"name": "x", "shape": ["8"], "first_pin": 0}]},
+        {"layers": [{"kind": "conv"}]},
+        {"model_inputs": [{"name": "image", "dtype": "nonsense", "shape": [1, 8, 8]}]},
+        {"defects": [[1, 2, 3]]},
+        {"defects": [[64, 0]]},
+    ],
+)
+def test_malformed_metadata_is_one_error(program: tncc.Program, tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / "chip.tnbin"
+    tncc.Program(program.config, program.metadata | change, program.prefix, program.suffix).save(path)
+    with pytest.raises(tncc.FormatError, match=r"chip\.tnbin: the metadata is malformed"):
+        tncc.load(path)

@@ -22,9 +22,11 @@ from tncc.cli.options import existing
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of the placer.")
 def command(model: Path, output: Path, placement: str, seed: int) -> None:
     """Import an IBM TrueNorth MODEL file (.json) as a chip configuration (.tnbin)."""
-    from tncc.importer import import_model
+    from tncc.frontends import truenorth
+    from tncc.program import Program
 
-    program = import_model(model, placement, seed)
+    config, metadata = truenorth.load(model)
+    program = Program(truenorth.placed(config, metadata, placement, seed), metadata | {"seed": seed})
     program.save(output)
     report = program.report()
     click.echo(f"{output}: {report['cores_used']:,} cores, {report['neurons_used']:,} neurons")
