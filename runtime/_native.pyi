@@ -14,6 +14,7 @@ from tncc.runtime.config import ChipConfig
 _Array = npt.NDArray[Any]
 
 class _Tick: ...
+class _Batch: ...
 
 def variants() -> dict[str, int]:
     """The instruction sets that the engines can use on this processor, slowest first, by name."""
@@ -48,3 +49,27 @@ def tick_recorded(engine: _Tick, tick: _Array, core: _Array, neuron: _Array, /) 
 
 def tick_stats(engine: _Tick, core_spikes: _Array, core_synaptic_events: _Array, /) -> int:
     """Fills int64 [cores] each with the totals since reset; returns the mesh hops."""
+
+def batch_new(config: ChipConfig, hops: _Array, threads: int, variant: int, /) -> _Batch:
+    """Compiles a chip of memoryless neurons and no loops (ValueError otherwise); hops is int32 [cores, neurons]."""
+
+def batch_reset(engine: _Batch, /) -> None: ...
+def batch_run(engine: _Batch, ticks: int, pins: _Array | None, outputs: _Array, record: _Array | None, /) -> None:
+    """Evaluates `ticks` ticks: pins uint8 [ticks, input pins], outputs uint8 [ticks, output pins], record bool
+    [cores, neurons]."""
+
+def batch_recorded_count(engine: _Batch, /) -> int: ...
+def batch_recorded(engine: _Batch, tick: _Array, core: _Array, neuron: _Array, /) -> None: ...
+def batch_stats(engine: _Batch, core_spikes: _Array, core_synaptic_events: _Array, /) -> int:
+    """As the functions of the tick engine."""
+
+def batch_flight_count(engine: _Batch, /) -> tuple[int, int]:
+    """How many words hold the spikes in flight, and how many of them, the first, are those of input pins."""
+
+def batch_get_flight(engine: _Batch, flight: _Array, /) -> None: ...
+def batch_set_flight(engine: _Batch, flight: _Array, /) -> None:
+    """Copies the spikes in flight, uint16, out of the engine or back into one of the same chip; chips that differ only
+    in input connections have the same words for their neurons."""
+
+def stages(config: ChipConfig, hops: _Array, stage: _Array, /) -> None:
+    """Fills int32 [cores]: even for the batch engine, odd for the tick engine; spikes never go to an earlier stage."""

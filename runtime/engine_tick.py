@@ -105,8 +105,9 @@ class TickEngine(Engine):
 class Pace:
     """Cuts a run into pieces that take about a tenth of a second, so that Ctrl-C is heard between them."""
 
-    def __init__(self) -> None:
-        self._ticks = 16
+    def __init__(self, ticks: int = 16, most: int = 1 << 20) -> None:
+        """Begins with pieces of `ticks` and never makes them longer than `most`; doubling and halving from there."""
+        self._ticks, self._most = ticks, most
 
     def pieces(self, ticks: int) -> Iterator[tuple[int, int]]:
         """(begin, end) of each piece in turn; measures how long the caller takes with each."""
@@ -116,7 +117,7 @@ class Pace:
             started = time.perf_counter()
             yield begin, end
             seconds = time.perf_counter() - started
-            if end - begin == self._ticks and seconds < _SECONDS_A_CALL / 2:
+            if end - begin == self._ticks <= self._most // 2 and seconds < _SECONDS_A_CALL / 2:
                 self._ticks *= 2
             elif seconds > 2 * _SECONDS_A_CALL and self._ticks > 1:
                 self._ticks //= 2

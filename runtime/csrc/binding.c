@@ -6,7 +6,7 @@ static const struct {
     const char *name, *formats; /* struct-module codes that mean this kind on the platforms supported */
     size_t size;
 } kinds[] = {
-    [TN_U8] = {"uint8", "B", 1},   [TN_I16] = {"int16", "h", 2},   [TN_I32] = {"int32", "il", 4},
+    [TN_U8] = {"uint8", "B", 1},   [TN_U16] = {"uint16", "H", 2}, [TN_I16] = {"int16", "h", 2},   [TN_I32] = {"int32", "il", 4},
     [TN_U32] = {"uint32", "IL", 4}, [TN_I64] = {"int64", "lq", 8}, [TN_BOOL] = {"bool", "?", 1},
 };
 
@@ -181,4 +181,39 @@ PyObject *tn_raise(tn_error error)
                                                 : PyExc_ValueError;
     PyErr_SetString(kind, tn_error_text(error));
     return NULL;
+}
+
+size_t tn_times(size_t a, size_t b)
+{
+    return b && a > SIZE_MAX / b ? SIZE_MAX : a * b;
+}
+
+size_t tn_count_recorded(const void *engine, size_t threads, tn_list_of *list_of)
+{
+    size_t total = 0;
+    for (size_t t = 0; t < threads; t++)
+        total += list_of(engine, t)->count;
+    return total;
+}
+
+PyObject *tn_copy_recorded(const void *engine, size_t threads, tn_list_of *list_of, PyObject *tick_object,
+                           PyObject *core_object, PyObject *neuron_object)
+{
+    size_t total = tn_count_recorded(engine, threads, list_of);
+    tn_buffers buffers = {0};
+    int64_t *tick;
+    int32_t *core, *neuron;
+    int ok = (tick = tn_buffers_add(&buffers, tick_object, "tick", TN_I64, total, 1)) &&
+             (core = tn_buffers_add(&buffers, core_object, "core", TN_I32, total, 1)) &&
+             (neuron = tn_buffers_add(&buffers, neuron_object, "neuron", TN_I32, total, 1));
+    for (size_t t = 0, at = 0; ok && t < threads; t++) {
+        const tn_spike_list *list = list_of(engine, t);
+        for (size_t i = 0; i < list->count; i++, at++) {
+            tick[at] = list->spikes[i].tick;
+            core[at] = list->spikes[i].core;
+            neuron[at] = list->spikes[i].neuron;
+        }
+    }
+    tn_buffers_release(&buffers);
+    return ok ? Py_NewRef(Py_None) : NULL;
 }

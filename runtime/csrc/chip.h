@@ -56,7 +56,7 @@ typedef struct {
     const int32_t *target_core;       /* [N, M] */
     const int32_t *target_axon;       /* [N, M] */
     const uint8_t *target_delay;      /* [N, M] */
-    const int32_t *target_hops;       /* [N, M]: mesh hops of one spike of that neuron, at least 0 */
+    const int32_t *target_hops;       /* [N, M]: mesh hops of one spike to a core or an output pin, at least 0 */
     const uint32_t *seed;             /* [N] */
     const int32_t *input_pin;         /* [K], sorted */
     const int32_t *input_core;        /* [K] */

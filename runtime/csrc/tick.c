@@ -12,18 +12,12 @@ enum {
     CORES_A_THREAD = 32, /* below this a thread costs more than it brings */
 };
 
-typedef struct {
-    size_t count, capacity;
-    tn_spike *spikes;
-    int failed;
-} spike_list;
-
 /* What one thread writes: spikes in flight by due slot, counts and recorded spikes. Any thread's spikes may be for any
  * core, so each has its own ring of slots and the reader joins them. */
 typedef struct {
     uint64_t *ring; /* [16, N, 4] */
     int64_t hops;
-    spike_list recorded;
+    tn_spike_list recorded;
 } lane_of_thread;
 
 struct tn_tick {
@@ -93,7 +87,7 @@ void tn_tick_free(tn_tick *engine)
         return;
     for (size_t t = 0; engine->threads && t < engine->n_threads; t++) {
         free(engine->threads[t].ring);
-        free(engine->threads[t].recorded.spikes);
+        tn_spike_list_free(&engine->threads[t].recorded);
     }
     free(engine->threads);
     free(engine->inputs);
@@ -123,24 +117,9 @@ void tn_tick_reset(tn_tick *engine)
     for (size_t t = 0; t < engine->n_threads; t++) {
         memset(engine->threads[t].ring, 0, TN_DELAY_SLOTS * n * sizeof(uint64_t[TN_AXON_WORDS]));
         engine->threads[t].hops = 0;
-        engine->threads[t].recorded.count = 0;
+        tn_spike_list_clear(&engine->threads[t].recorded);
     }
     engine->tick = 0;
-}
-
-static void record_spike(spike_list *list, tn_spike spike)
-{
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? 2 * list->capacity : 1024;
-        tn_spike *grown = realloc(list->spikes, capacity * sizeof *grown);
-        if (!grown) {
-            list->failed = 1;
-            return;
-        }
-        list->spikes = grown;
-        list->capacity = capacity;
-    }
-    list->spikes[list->count++] = spike;
 }
 
 /* One thread's part of a run. */
@@ -204,9 +183,11 @@ static inline void scatter(const worker *w, size_t c, const uint64_t fired[TN_NE
             deliver(w, to.where);
             hops += to.hops;
         }
-        for (uint64_t bits = fired[word] & core->output[word]; bits; bits &= bits - 1)
-            /* two neurons of different threads may share a pin */
-            __atomic_store_n(&outputs[target[__builtin_ctzll(bits)].where], 1, __ATOMIC_RELAXED);
+        for (uint64_t bits = fired[word] & core->output[word]; bits; bits &= bits - 1) {
+            tn_target to = target[__builtin_ctzll(bits)];
+            __atomic_store_n(&outputs[to.where], 1, __ATOMIC_RELAXED); /* neurons of different threads may share a pin */
+            hops += to.hops;
+        }
     }
     engine->core_spikes[c] += count;
     w->own->hops += hops;
@@ -219,7 +200,7 @@ static void record(const worker *w, size_t c, const uint64_t fired[TN_NEURON_WOR
         for (uint64_t bits = fired[word]; bits; bits &= bits - 1) {
             int j = 64 * word + __builtin_ctzll(bits);
             if (wanted[j])
-                record_spike(&w->own->recorded, (tn_spike){tick, (int32_t)c, j});
+                tn_spike_list_add(&w->own->recorded, (tn_spike){tick, (int32_t)c, j});
         }
 }
 
@@ -313,10 +294,8 @@ tn_error tn_tick_run(tn_tick *engine, const tn_tick_work *work)
     if (error)
         return error;
     shared_run run = {engine, work, {engine->n_threads, 0, 0}};
-    for (size_t t = 0; t < engine->n_threads; t++) {
-        engine->threads[t].recorded.count = 0;
-        engine->threads[t].recorded.failed = 0;
-    }
+    for (size_t t = 0; t < engine->n_threads; t++)
+        tn_spike_list_clear(&engine->threads[t].recorded);
     error = tn_threads_run(engine->n_threads, run_thread, &run);
     if (error)
         return error;
@@ -327,10 +306,9 @@ tn_error tn_tick_run(tn_tick *engine, const tn_tick_work *work)
     return TN_OK;
 }
 
-const tn_spike *tn_tick_recorded(const tn_tick *engine, size_t thread, size_t *count)
+const tn_spike_list *tn_tick_recorded(const tn_tick *engine, size_t thread)
 {
-    *count = engine->threads[thread].recorded.count;
-    return engine->threads[thread].recorded.spikes;
+    return &engine->threads[thread].recorded;
 }
 
 size_t tn_tick_threads(const tn_tick *engine)

@@ -6,6 +6,7 @@
 #define TN_TICK_H
 
 #include "chip.h"
+#include "spikes.h"
 #include "variant.h"
 
 typedef struct tn_tick tn_tick;
@@ -30,12 +31,6 @@ typedef struct {
     int32_t *potentials;   /* [ticks, n_probes] */
 } tn_tick_work;
 
-/* A recorded spike. */
-typedef struct {
-    int64_t tick;
-    int32_t core, neuron;
-} tn_spike;
-
 /* Compiles a checked chip. `threads` at least 1. TN_OK and *engine, or an error. */
 tn_error tn_tick_new(tn_tick **engine, const tn_chip *chip, size_t threads, tn_variant variant);
 void tn_tick_free(tn_tick *engine);
@@ -46,9 +41,8 @@ void tn_tick_reset(tn_tick *engine);
 /* Evaluates work->ticks ticks. On an error nothing has been evaluated, except with TN_ERROR_MEMORY while recording. */
 tn_error tn_tick_run(tn_tick *engine, const tn_tick_work *work);
 
-/* The spikes recorded by the last run, count in *count; owned by the engine until the next run. Sorted by tick within
- * equal cores, cores in blocks: sort by (tick, core, neuron) to get the order that `runtime/engine.py` promises. */
-const tn_spike *tn_tick_recorded(const tn_tick *engine, size_t thread, size_t *count);
+/* The spikes recorded by one thread in the last run, in no order to rely on; owned by the engine until the next run. */
+const tn_spike_list *tn_tick_recorded(const tn_tick *engine, size_t thread);
 size_t tn_tick_threads(const tn_tick *engine);
 
 /* Totals since reset: per core spikes fired and synaptic events ([N], the caller's), and all mesh hops. */

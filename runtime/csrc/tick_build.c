@@ -130,7 +130,8 @@ static tn_target read_target(const tn_chip *chip, size_t i)
         return (tn_target){(uint32_t)chip->target_delay[i] << TN_WHERE_BITS | (uint32_t)core << 8 |
                                (uint32_t)chip->target_axon[i],
                            (uint32_t)chip->target_hops[i]};
-    return (tn_target){core == TN_OUTPUT ? (uint32_t)chip->target_axon[i] : 0, 0};
+    return (tn_target){core == TN_OUTPUT ? (uint32_t)chip->target_axon[i] : 0,
+                       (uint32_t)chip->target_hops[i]};
 }
 
 static void read_connections(tn_tick_tables *tables, const tn_chip *chip, size_t c)

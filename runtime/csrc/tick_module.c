@@ -79,12 +79,6 @@ static PyObject *tick_reset(PyObject *self, PyObject *capsule)
     Py_RETURN_NONE;
 }
 
-/* a * b, or SIZE_MAX where that does not fit: no buffer has so many elements. */
-static size_t times(size_t a, size_t b)
-{
-    return b && a > SIZE_MAX / b ? SIZE_MAX : a * b;
-}
-
 static int read_events(tn_events *events, tn_buffers *buffers, PyObject *tuple)
 {
     PyObject *tick, *core, *axon, *delay;
@@ -118,9 +112,9 @@ static PyObject *tick_run(PyObject *self, PyObject *args)
     tn_buffers buffers = {0};
     tn_tick_work work = {.ticks = (size_t)ticks};
     size_t probe_numbers = 0;
-    int ok = (work.outputs = tn_buffers_add(&buffers, outputs, "outputs", TN_U8, times(work.ticks, h->output_pins), 1)) &&
+    int ok = (work.outputs = tn_buffers_add(&buffers, outputs, "outputs", TN_U8, tn_times(work.ticks, h->output_pins), 1)) &&
              (pins == Py_None ||
-              (work.pins = tn_buffers_add(&buffers, pins, "pins", TN_U8, times(work.ticks, h->input_pins), 0))) &&
+              (work.pins = tn_buffers_add(&buffers, pins, "pins", TN_U8, tn_times(work.ticks, h->input_pins), 0))) &&
              (record == Py_None ||
               (work.record = tn_buffers_add(&buffers, record, "record", TN_BOOL, h->n_cores * h->neurons, 0))) &&
              !read_events(&work.events, &buffers, events);
@@ -129,7 +123,7 @@ static PyObject *tick_run(PyObject *self, PyObject *args)
         work.n_probes = probe_numbers / 2;
         work.potentials = !work.probes ? NULL
                                        : tn_buffers_add(&buffers, potentials, "potentials", TN_I32,
-                                                        times(work.ticks, work.n_probes), 1);
+                                                        tn_times(work.ticks, work.n_probes), 1);
         ok = work.potentials != NULL;
     }
     tn_error error = TN_OK;
@@ -148,52 +142,26 @@ static PyObject *tick_run(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static const tn_spike_list *list_of(const void *engine, size_t thread)
+{
+    return tn_tick_recorded(engine, thread);
+}
+
 static PyObject *tick_recorded_count(PyObject *self, PyObject *capsule)
 {
     (void)self;
     handle *h = open_handle(capsule);
-    if (!h)
-        return NULL;
-    size_t total = 0, count;
-    for (size_t t = 0; t < tn_tick_threads(h->engine); t++) {
-        tn_tick_recorded(h->engine, t, &count);
-        total += count;
-    }
-    return PyLong_FromSize_t(total);
+    return h ? PyLong_FromSize_t(tn_count_recorded(h->engine, tn_tick_threads(h->engine), list_of)) : NULL;
 }
 
 static PyObject *tick_recorded(PyObject *self, PyObject *args)
 {
     (void)self;
-    PyObject *capsule, *tick_object, *core_object, *neuron_object;
-    if (!PyArg_ParseTuple(args, "OOOO:tick_recorded", &capsule, &tick_object, &core_object, &neuron_object))
+    PyObject *capsule, *tick, *core, *neuron;
+    if (!PyArg_ParseTuple(args, "OOOO:tick_recorded", &capsule, &tick, &core, &neuron))
         return NULL;
     handle *h = open_handle(capsule);
-    if (!h)
-        return NULL;
-    size_t total = 0, count;
-    for (size_t t = 0; t < tn_tick_threads(h->engine); t++) {
-        tn_tick_recorded(h->engine, t, &count);
-        total += count;
-    }
-    tn_buffers buffers = {0};
-    int64_t *tick;
-    int32_t *core, *neuron;
-    int ok = (tick = tn_buffers_add(&buffers, tick_object, "tick", TN_I64, total, 1)) &&
-             (core = tn_buffers_add(&buffers, core_object, "core", TN_I32, total, 1)) &&
-             (neuron = tn_buffers_add(&buffers, neuron_object, "neuron", TN_I32, total, 1));
-    for (size_t t = 0, at = 0; ok && t < tn_tick_threads(h->engine); t++) {
-        const tn_spike *spikes = tn_tick_recorded(h->engine, t, &count);
-        for (size_t i = 0; i < count; i++, at++) {
-            tick[at] = spikes[i].tick;
-            core[at] = spikes[i].core;
-            neuron[at] = spikes[i].neuron;
-        }
-    }
-    tn_buffers_release(&buffers);
-    if (!ok)
-        return NULL;
-    Py_RETURN_NONE;
+    return h ? tn_copy_recorded(h->engine, tn_tick_threads(h->engine), list_of, tick, core, neuron) : NULL;
 }
 
 static PyObject *tick_stats(PyObject *self, PyObject *args)

@@ -11,6 +11,7 @@ from tests.runtime.random_chips import all_probes, random_chip, random_input
 from tncc.runtime import _native
 from tncc.runtime.config import ChipConfig
 from tncc.runtime.engine import Engine, Events, RunResult
+from tncc.runtime.engine_batch import BatchEngine
 from tncc.runtime.engine_numpy import NumpyEngine
 from tncc.runtime.engine_tick import TickEngine
 
@@ -118,3 +119,40 @@ def test_reset_starts_over() -> None:
     assert engine.tick == 0 and engine.stats.spikes == 0
     assert_same_result(engine.run(30, pins, events, record, all_probes(config)), first, "after reset")
     assert engine.stats.hops == stats.hops and engine.stats.spikes == stats.spikes
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=SIZES,
+    memoryless=st.sampled_from([0.3, 0.9, 1.0]),
+    forward_only=st.booleans(),
+    copies=st.booleans(),
+    density=st.sampled_from([0.05, 0.5, 1.0]),
+)
+@settings(max_examples=40, deadline=None)
+def test_batch_engine_equals_tick(
+    seed: int, size: tuple[int, int, int], memoryless: float, forward_only: bool, copies: bool, density: float
+) -> None:
+    config = random_chip(
+        np.random.default_rng(seed),
+        *size,
+        memoryless=memoryless,
+        forward_only=forward_only,
+        copies=copies,
+        density=density,
+    )
+    engines: dict[str, Engine] = {
+        f"{variant}, {threads} threads": BatchEngine(config, threads=threads, variant=variant)
+        for threads, variant in zip((1, 2, 3), _native.variants(), strict=False)
+    }
+    assert_agree(config, TickEngine(config), engines, seed, [1, 23, 0, 16, 15, 70])
+
+
+@pytest.mark.parametrize("variant", list(_native.variants()))
+def test_batch_engine_over_many_blocks(variant: str) -> None:
+    for seed in range(3):
+        config = random_chip(
+            np.random.default_rng(seed), 6, 256, 256, memoryless=1.0, forward_only=True, copies=seed == 1, density=0.5
+        )
+        engine = BatchEngine(config, threads=2, variant=variant)
+        assert_agree(config, TickEngine(config), {variant: engine}, seed, [1500, 1024, 700])

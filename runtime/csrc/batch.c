@@ -1,0 +1,237 @@
+#define _POSIX_C_SOURCE 200809L
+#include "batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "batch_internal.h"
+#include "threads.h"
+
+enum { PINS_A_JOB = 64 };
+
+typedef struct {
+    int64_t hops;
+    tn_spike_list recorded;
+    uint64_t (*fired)[TN_ROW_WORDS]; /* [256]: scratch while recording */
+} thread_state;
+
+struct tn_batch {
+    tn_batch_tables tables;
+    const tn_batch_kernels *kernels;
+    size_t n_threads;
+    uint64_t (*signals)[TN_ROW_WORDS];
+    uint16_t *history;
+    int64_t *core_spikes, *core_events; /* [N] */
+    thread_state *threads;
+    int64_t tick;
+};
+
+tn_error tn_batch_new(tn_batch **out, const tn_chip *chip, size_t threads, tn_variant variant)
+{
+    if (!tn_variant_supported(variant))
+        return TN_ERROR_VARIANT;
+    tn_batch *engine = calloc(1, sizeof *engine);
+    if (!engine)
+        return TN_ERROR_MEMORY;
+    engine->kernels = &tn_batch_scalar;
+#if TN_HAS_X86
+    engine->kernels = variant == TN_AVX512 ? &tn_batch_avx512 : variant == TN_AVX2 ? &tn_batch_avx2 : engine->kernels;
+#endif
+    engine->n_threads = threads;
+    tn_error error = tn_batch_build(&engine->tables, chip);
+    if (!error) {
+        void *signals = NULL;
+        size_t n = engine->tables.n_signals + 1;
+        int ok = !posix_memalign(&signals, 64, n * sizeof *engine->signals);
+        engine->signals = signals;
+        engine->history = calloc(n, sizeof *engine->history);
+        engine->core_spikes = calloc(chip->n_cores + 1, sizeof *engine->core_spikes);
+        engine->core_events = calloc(chip->n_cores + 1, sizeof *engine->core_events);
+        engine->threads = calloc(threads, sizeof *engine->threads);
+        if (!ok || !engine->history || !engine->core_spikes || !engine->core_events || !engine->threads)
+            error = TN_ERROR_MEMORY;
+    }
+    if (error) {
+        tn_batch_free(engine);
+        return error;
+    }
+    tn_batch_reset(engine);
+    *out = engine;
+    return TN_OK;
+}
+
+void tn_batch_free(tn_batch *engine)
+{
+    if (!engine)
+        return;
+    for (size_t t = 0; engine->threads && t < engine->n_threads; t++) {
+        tn_spike_list_free(&engine->threads[t].recorded);
+        free(engine->threads[t].fired);
+    }
+    free(engine->threads);
+    free(engine->signals);
+    free(engine->history);
+    free(engine->core_spikes);
+    free(engine->core_events);
+    tn_batch_tables_free(&engine->tables);
+    free(engine);
+}
+
+void tn_batch_reset(tn_batch *engine)
+{
+    size_t n = engine->tables.n_cores;
+    memset(engine->history, 0, engine->tables.n_signals * sizeof *engine->history);
+    memset(engine->core_spikes, 0, n * sizeof *engine->core_spikes);
+    memset(engine->core_events, 0, n * sizeof *engine->core_events);
+    for (size_t t = 0; t < engine->n_threads; t++) {
+        engine->threads[t].hops = 0;
+        tn_spike_list_clear(&engine->threads[t].recorded);
+    }
+    engine->tick = 0;
+}
+
+/* A step is a set of jobs that may run in any order; all of one step are done before the next begins. The first step
+ * packs the pins, then comes a step a level, the last writes the outputs. */
+typedef struct {
+    tn_batch *engine;
+    const tn_batch_work *work;
+    size_t n_steps;
+    atomic_size_t *next[2]; /* [n_steps]: the next job of each step, for even and odd blocks */
+    tn_barrier barrier;
+} shared_run;
+
+static size_t jobs_of(const tn_batch_tables *tables, size_t n_steps, size_t step)
+{
+    if (step == 0)
+        return (tables->input_pins + PINS_A_JOB - 1) / PINS_A_JOB;
+    if (step == n_steps - 1)
+        return (tables->output_pins + PINS_A_JOB - 1) / PINS_A_JOB;
+    return tables->level_begin[step] - tables->level_begin[step - 1];
+}
+
+static void record(const tn_batch_tables *tables, const tn_block *block, size_t core, int64_t tick, const uint8_t *wanted,
+                   const uint64_t (*fired)[TN_ROW_WORDS], tn_spike_list *list)
+{
+    for (size_t j = 0; j < tables->neurons; j++) {
+        size_t i = core * tables->neurons + j;
+        if (!wanted[i] || !tables->used[i])
+            continue;
+        for (int w = 0; w < TN_ROW_WORDS; w++)
+            for (uint64_t bits = fired[tables->class_of[i]][w] & block->wanted[w]; bits; bits &= bits - 1)
+                tn_spike_list_add(list, (tn_spike){tick + 64 * w + __builtin_ctzll(bits), (int32_t)core, (int32_t)j});
+    }
+}
+
+static void do_core(tn_batch *engine, const tn_batch_work *work, const tn_block *block, size_t core, int64_t tick,
+                    thread_state *own)
+{
+    tn_core_result result = {0, 0, 0, work->record ? own->fired : NULL};
+    engine->kernels->core(block, core, &result);
+    engine->core_spikes[core] += result.spikes;
+    engine->core_events[core] += result.events;
+    own->hops += result.hops;
+    if (work->record)
+        record(&engine->tables, block, core, tick, work->record, (const uint64_t(*)[TN_ROW_WORDS])own->fired,
+               &own->recorded);
+}
+
+static void do_job(tn_batch *engine, const shared_run *run, const tn_block *block, size_t begin, size_t step, size_t job,
+                   thread_state *own)
+{
+    const tn_batch_work *work = run->work;
+    const tn_batch_tables *tables = &engine->tables;
+    if (step == 0)
+        engine->kernels->pins(block, work->pins ? work->pins + begin * tables->input_pins : NULL, job * PINS_A_JOB);
+    else if (step == run->n_steps - 1)
+        engine->kernels->outputs(block, work->outputs + begin * tables->output_pins, job * PINS_A_JOB);
+    else
+        do_core(engine, work, block, tables->order[tables->level_begin[step - 1] + job], engine->tick + (int64_t)begin, own);
+}
+
+static void run_thread(void *argument, size_t thread)
+{
+    shared_run *run = argument;
+    tn_batch *engine = run->engine;
+    tn_block block = {.tables = &engine->tables, .signals = engine->signals, .history = engine->history};
+    for (size_t begin = 0, odd = 0; begin < run->work->ticks; begin += TN_ROW_TICKS, odd ^= 1) {
+        size_t left = run->work->ticks - begin;
+        block.ticks = left < TN_ROW_TICKS ? left : TN_ROW_TICKS;
+        for (size_t w = 0; w < TN_ROW_WORDS; w++)
+            block.wanted[w] = block.ticks >= 64 * (w + 1) ? ~UINT64_C(0)
+                              : block.ticks > 64 * w      ? (UINT64_C(1) << block.ticks % 64) - 1
+                                                          : 0;
+        for (size_t step = 0; step < run->n_steps; step++) {
+            size_t jobs = jobs_of(&engine->tables, run->n_steps, step), job;
+            while ((job = atomic_fetch_add_explicit(&run->next[odd][step], 1, memory_order_relaxed)) < jobs)
+                do_job(engine, run, &block, begin, step, job, &engine->threads[thread]);
+            tn_barrier_wait(&run->barrier);
+            if (!thread) /* nobody counts jobs of the other block before the next barrier */
+                atomic_store_explicit(&run->next[!odd][step], 0, memory_order_relaxed);
+        }
+        tn_barrier_wait(&run->barrier);
+    }
+}
+
+tn_error tn_batch_run(tn_batch *engine, const tn_batch_work *work)
+{
+    size_t n_steps = engine->tables.n_levels + 2;
+    atomic_size_t *next = calloc(2 * n_steps, sizeof *next);
+    if (!next)
+        return TN_ERROR_MEMORY;
+    for (size_t t = 0; t < engine->n_threads; t++) {
+        thread_state *own = &engine->threads[t];
+        tn_spike_list_clear(&own->recorded);
+        if (work->record && !own->fired && !(own->fired = calloc(TN_NEURONS, sizeof *own->fired))) {
+            free(next);
+            return TN_ERROR_MEMORY;
+        }
+    }
+    shared_run run = {engine, work, n_steps, {next, next + n_steps}, {engine->n_threads, 0, 0}};
+    tn_error error = tn_threads_run(engine->n_threads, run_thread, &run);
+    free(next);
+    if (error)
+        return error;
+    engine->tick += (int64_t)work->ticks;
+    for (size_t t = 0; t < engine->n_threads; t++)
+        if (engine->threads[t].recorded.failed)
+            return TN_ERROR_MEMORY;
+    return TN_OK;
+}
+
+size_t tn_batch_flight_count(const tn_batch *engine, size_t *of_pins)
+{
+    *of_pins = engine->tables.pin_signals[engine->tables.input_pins];
+    return engine->tables.n_signals;
+}
+
+void tn_batch_get_flight(const tn_batch *engine, uint16_t *flight)
+{
+    memcpy(flight, engine->history, engine->tables.n_signals * sizeof *flight);
+}
+
+void tn_batch_set_flight(tn_batch *engine, const uint16_t *flight)
+{
+    memcpy(engine->history, flight, engine->tables.n_signals * sizeof *flight);
+}
+
+const tn_spike_list *tn_batch_recorded(const tn_batch *engine, size_t thread)
+{
+    return &engine->threads[thread].recorded;
+}
+
+size_t tn_batch_threads(const tn_batch *engine)
+{
+    return engine->n_threads;
+}
+
+void tn_batch_stats(const tn_batch *engine, int64_t *core_spikes, int64_t *core_synaptic_events, int64_t *hops)
+{
+    size_t n = engine->tables.n_cores;
+    if (n) {
+        memcpy(core_spikes, engine->core_spikes, n * sizeof *core_spikes);
+        memcpy(core_synaptic_events, engine->core_events, n * sizeof *core_synaptic_events);
+    }
+    *hops = 0;
+    for (size_t t = 0; t < engine->n_threads; t++)
+        *hops += engine->threads[t].hops;
+}

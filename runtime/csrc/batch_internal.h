@@ -1,0 +1,97 @@
+/* The compiled form that the batch engine's units share.
+ *
+ * A spike train is one bit a tick. A "source" is an input pin or a class: neurons of one core that always fire
+ * together (equal crossbar columns, equal types), computed once. A "signal" is a source seen through one delay (0: as
+ * fired), held as a row of TN_ROW_WORDS words; the signals of one source have consecutive numbers. A core's "rows"
+ * are its distinct inputs: one or more signals joined by OR. A "literal" is a row or its complement. */
+#ifndef TN_BATCH_INTERNAL_H
+#define TN_BATCH_INTERNAL_H
+
+#include "batch.h"
+
+enum {
+    TN_ROW_WORDS = 16,
+    TN_ROW_TICKS = 64 * TN_ROW_WORDS,
+    TN_LITERALS = 2 * TN_AXONS + 1, /* 2 r: row r; 2 r + 1: its complement; after the last row: zero, for padding */
+    TN_COUNTER_PLANES = 20,         /* 256 axons of weight 255, and room for the threshold */
+};
+
+/* How one class counts: fires where start + literals >= 2^top, bit `top` of the sum. */
+typedef struct {
+    uint32_t start;
+    uint32_t segments; /* into the program's literals: {plane, groups of eight, literals ...} each */
+    uint8_t top, n_segments;
+    uint16_t copies; /* neurons in the class */
+} tn_class;
+
+/* What cores with equal crossbars, types and wiring of equal inputs share. */
+typedef struct {
+    uint16_t n_rows, n_classes;
+    size_t classes;  /* into tn_batch_tables.classes */
+    size_t literals; /* into tn_batch_tables.literals */
+    size_t fan_out;  /* into tn_batch_tables.fan_out: synapses on used neurons, a row */
+    uint64_t work;   /* full adders for one bit of time */
+} tn_program;
+
+typedef struct {
+    uint32_t program;
+    uint32_t first_class; /* this core's classes among all cores' */
+    size_t first_row;     /* into row_begin */
+} tn_batch_core;
+
+typedef struct {
+    size_t n_cores, neurons, n_signals, n_levels, input_pins, output_pins;
+    tn_batch_core *cores;       /* [N] */
+    uint32_t *order;            /* [N]: cores by level, long work first */
+    uint32_t *level_begin;      /* [n_levels + 1] into order */
+    tn_program *programs;
+    tn_class *classes;
+    uint16_t *literals;
+    uint32_t *fan_out;
+    uint32_t *row_begin;        /* by row of all cores, one more at the end: into row_signals */
+    uint32_t *row_signals;
+    uint32_t *pin_signals;      /* [input pins + 1] */
+    uint32_t *class_signals;    /* by class of all cores, one more at the end */
+    uint8_t *signal_delay;      /* [n_signals] */
+    int64_t *class_hops;        /* by class of all cores: hops when the class fires once */
+    uint8_t *class_of;          /* [N, M] class within the core; unused neurons 0 */
+    uint8_t *used;              /* [N, M] */
+    uint32_t *output_begin;     /* [output pins + 1] into output_signals */
+    uint32_t *output_signals;   /* signals of delay 0 */
+} tn_batch_tables;
+
+/* TN_OK, or an error with everything freed. */
+tn_error tn_batch_build(tn_batch_tables *tables, const tn_chip *chip);
+void tn_batch_tables_free(tn_batch_tables *tables);
+
+/* One row's worth of time. */
+typedef struct {
+    const tn_batch_tables *tables;
+    uint64_t (*signals)[TN_ROW_WORDS]; /* [n_signals] */
+    uint16_t *history;                 /* [n_signals]: the source's last 16 ticks, bit 15 the latest */
+    size_t ticks;                      /* 1..TN_ROW_TICKS of the row are wanted */
+    uint64_t wanted[TN_ROW_WORDS];     /* a bit for each */
+} tn_block;
+
+/* What evaluating one core for one block gives. */
+typedef struct {
+    int64_t spikes, events, hops;
+    uint64_t (*fired)[TN_ROW_WORDS]; /* [classes of the core], or NULL: not wanted */
+} tn_core_result;
+
+typedef void tn_core_kernel(const tn_block *block, size_t core, tn_core_result *result);
+/* pins: [ticks, input pins]; 64 pins from `first` on. */
+typedef void tn_pin_kernel(const tn_block *block, const uint8_t *pins, size_t first);
+typedef void tn_output_kernel(const tn_block *block, uint8_t *outputs, size_t first);
+
+typedef struct {
+    tn_core_kernel *core;
+    tn_pin_kernel *pins;
+    tn_output_kernel *outputs;
+} tn_batch_kernels;
+extern const tn_batch_kernels tn_batch_scalar, tn_batch_avx2, tn_batch_avx512;
+
+/* Transposes 64 x 64 bits: bit j of word i to bit i of word j. */
+void tn_transpose64(uint64_t words[64]);
+
+#endif
