@@ -117,7 +117,7 @@ def _open(path: Path) -> tuple[str, dict[str, Any], memoryview]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise FormatError(f"cannot be read: {error.strerror or error}", path) from None
+        raise InputError(f"cannot read the file: {error.strerror or error}", path) from None
     end = data.find(HEADER_END, 0, MAX_HEADER_BYTES)
     head = data[: end if end >= 0 else MAX_HEADER_BYTES].decode("latin-1")
     decoder = json.JSONDecoder()
@@ -177,7 +177,8 @@ def monitored(config: ChipConfig, monitor: str) -> Array:
         document = json.loads(path.read_bytes())
     except OSError as error:
         reason = error.strerror or error
-        raise FormatError(f"cannot be read: {reason}", path, "--monitor takes all, outputs or a filter file") from None
+        hint = "--monitor takes all, outputs or a filter file"
+        raise InputError(f"cannot read the file: {reason}", path, hint) from None
     except (ValueError, RecursionError) as error:
         raise FormatError(f"not JSON: {error}", path) from None
     record = np.zeros(config.neuron_type.shape, np.bool_)

@@ -128,7 +128,7 @@ def test_errors(tmp_path, data, message):
 
 def test_file_that_is_not_there(tmp_path):
     for reader in (lambda path: read_events(path, CHIP), read_recording, lambda path: monitored(CHIP, str(path))):
-        with pytest.raises(FormatError, match="cannot be read: No such file"):
+        with pytest.raises(InputError, match="cannot read the file: No such file"):
             reader(tmp_path / "none")
 
 

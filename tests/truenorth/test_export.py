@@ -13,7 +13,7 @@ from support.random_chips import random_chip
 
 from tncc.backends.truenorth import exportable, save
 from tncc.builder import ChipBuilder, Neuron
-from tncc.errors import InputError
+from tncc.errors import FormatError, InputError
 from tncc.frontends.truenorth import load
 from tncc.frontends.truenorth_reader import read_values
 from tncc.runtime.canonical import canonical, same_chip
@@ -79,6 +79,12 @@ def test_what_the_format_cannot_hold(tmp_path, axons, parameters, message):
         save(builder.build(), {}, tmp_path / "model.json")
     assert message in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("entry", [1, {"model": []}, {"core_metadata": [1]}, {"neuron_type_names": [None]}])
+def test_malformed_metadata(tmp_path, entry):
+    with pytest.raises(FormatError, match=r"the chip's metadata entry truenorth\.\w+ is malformed"):
+        save(ChipBuilder(axons=1, neurons=1).build(), {"truenorth": entry}, tmp_path / "model.json")
 
 
 def test_unwritable_folder(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.model_text import MODEL, neuron_type
 
-from tncc.errors import FormatError
+from tncc.errors import FormatError, InputError
 from tncc.frontends import truenorth_reader
 from tncc.frontends.truenorth import load
 from tncc.runtime.config import DISABLED, OUTPUT, UNCONNECTED
@@ -132,9 +132,9 @@ def test_errors_name_the_place(tmp_path, text, message):
 
 
 def test_file_that_is_not_there(tmp_path):
-    with pytest.raises(FormatError, match="cannot be read: No such file"):
+    with pytest.raises(InputError, match="cannot read the file: No such file"):
         load(tmp_path / "none.json")
-    with pytest.raises(FormatError, match="cannot be read: Is a directory"):
+    with pytest.raises(InputError, match="cannot read the file: Is a directory"):
         load(tmp_path)
 
 

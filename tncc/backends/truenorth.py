@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import InputError
+from tncc.errors import FormatError, InputError
 from tncc.frontends.truenorth import REVERSED_BITS, smallest_mesh
 from tncc.frontends.truenorth_fields import FIRST_OUTPUT, MAX_OUTPUT_PINS, PINS_A_CONNECTOR_CORE, TYPE_NAME
 from tncc.runtime.canonical import canonical, neuron_types_in_use
@@ -37,11 +37,12 @@ def save(config: ChipConfig, metadata: dict[str, Any], path: str | Path) -> None
     Of the metadata, `truenorth` (as the importer makes it) is written back; a chip from another source gets its layers'
     names, numbers and kinds. Raises InputError naming core and neuron where the format cannot hold the chip.
     """
-    names = _type_names(config, metadata)
+    imported = _imported(metadata)
+    names = _type_names(config, imported)
     config = canonical(config)
     _check(config, path)
     with replacing(path) as file:
-        for part in _parts(config, metadata, names):
+        for part in _parts(config, metadata, imported, names):
             file.write(part.encode())
 
 
@@ -88,10 +89,21 @@ def _check(config: ChipConfig, path: str | Path) -> None:
         )
 
 
-def _type_names(config: ChipConfig, metadata: dict[str, Any]) -> list[str]:
+def _imported(metadata: dict[str, Any]) -> dict[str, Any]:
+    """What the importer kept, each entry of the type it gave it."""
+    found = metadata.get("truenorth", {})
+    expected = (("model", dict, dict), ("core_metadata", list, dict), ("neuron_type_names", list, str))
+    for key, kind, element in expected:
+        value = found.get(key, kind()) if isinstance(found, dict) else None
+        if not isinstance(value, kind) or (kind is list and not all(isinstance(entry, element) for entry in value)):
+            raise FormatError(f"the chip's metadata entry truenorth.{key} is malformed")
+    return dict(found)
+
+
+def _type_names(config: ChipConfig, imported: dict[str, Any]) -> list[str]:
     """A name for each row of the canonical neuron types: the imported ones where they still fit, else numbered."""
     count = len(neuron_types_in_use(config)[0])
-    names = metadata.get("truenorth", {}).get("neuron_type_names", [])
+    names = imported.get("neuron_type_names", [])
     matches = [TYPE_NAME.fullmatch(name) for name in names]
     numbers = {int(match[1], 16) for match in matches if match}
     # Number 0 must stay free where it marks unused neurons.
@@ -100,8 +112,7 @@ def _type_names(config: ChipConfig, metadata: dict[str, Any]) -> list[str]:
     return [f"N{i + 1:08X}" for i in range(count)]
 
 
-def _parts(config: ChipConfig, metadata: dict[str, Any], names: list[str]) -> Iterator[str]:
-    imported = metadata.get("truenorth", {})
+def _parts(config: ChipConfig, metadata: dict[str, Any], imported: dict[str, Any], names: list[str]) -> Iterator[str]:
     counts = {"coreCount": config.n_cores, "crossbarSize": config.axons}
     general = _GENERAL | imported.get("model", {}) | counts
     yield f'{{\n\t"model":{json.dumps(general)},\n\t"crossbarTypes":['

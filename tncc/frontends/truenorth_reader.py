@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tncc.errors import FormatError
+from tncc.errors import FormatError, InputError
 
 MAX_VALUE_BYTES = 4 << 20
 MAX_DEPTH = 16
@@ -30,14 +30,14 @@ _BLOCK_COMMENT_OR_STRING = re.compile(_STRING + rb"|/\*(?s:.*?)\*/", re.DOTALL)
 def read_values(path: Path, split: frozenset[str]) -> Iterator[tuple[str, Any]]:
     """Yields (key, parsed value) of the file's top-level object in file order.
 
-    For a key in `split` whose value is a list, yields the list's elements one by one. Raises FormatError with the
-    path and a byte offset.
+    For a key in `split` whose value is a list, yields the list's elements one by one. Raises InputError where the file
+    cannot be read, else FormatError with the path and a byte offset.
     """
     try:
         with path.open("rb") as file:
             yield from _Scanner(file, path).members(split)
     except OSError as error:
-        raise FormatError(f"cannot be read: {error.strerror or error}", path) from None
+        raise InputError(f"cannot read the file: {error.strerror or error}", path) from None
 
 
 class _Scanner:
