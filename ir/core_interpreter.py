@@ -17,7 +17,7 @@ from tncc.ir.netlist import OUTPUT, Netlist
 from tncc.ir.verify_netlist import POTENTIAL_MAX, POTENTIAL_MIN, core_name, draws
 
 Array = npt.NDArray[Any]
-EVENTS_AT_ONCE = 4096  # active axons whose crossbar rows are unpacked together
+CORES_AT_ONCE = 64  # whose crossbars are unpacked together
 
 
 def run_frames(netlist: Netlist, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -94,8 +94,8 @@ class _State:
         self.target_core = netlist.target_core[used_core, used_neuron]
         self.target_axon = netlist.target_axon[used_core, used_neuron]
         self.target_delay = netlist.target_delay[used_core, used_neuron].astype(np.int64)
-        self.weights = np.zeros((*netlist.neuron_type.shape, 4), np.int64)
-        self.weights[used_core, used_neuron] = self.parameters["weights"]
+        self.weights = np.zeros((netlist.n_cores, 4, netlist.chip.neurons), np.int64)
+        self.weights[used_core, :, used_neuron] = self.parameters["weights"]
         delays = np.concatenate([self.target_delay, netlist.input_delay.astype(np.int64)])
         self.slots = int(delays.max(initial=1)) + 1
         self.due = np.zeros((self.slots, netlist.n_cores, netlist.chip.axons), bool)
@@ -136,19 +136,17 @@ class _State:
         """int64 [cores, neurons]: the weights that arrive over `active`, bool [cores, axons]."""
         netlist = self.netlist
         total = np.zeros(netlist.neuron_type.shape, np.int64)
-        cores, axons = np.nonzero(active)
-        for start in range(0, cores.size, EVENTS_AT_ONCE):
-            core, axon = cores[start : start + EVENTS_AT_ONCE], axons[start : start + EVENTS_AT_ONCE]
-            rows = np.unpackbits(
-                netlist.crossbars[netlist.crossbar_index[core], axon],
-                axis=1,
-                count=netlist.chip.neurons,
-                bitorder="little",
+        busy = np.flatnonzero(active.any(axis=1))
+        for start in range(0, busy.size, CORES_AT_ONCE):
+            cores = busy[start : start + CORES_AT_ONCE]
+            crossbars = np.unpackbits(
+                netlist.crossbars[netlist.crossbar_index[cores]], axis=2, count=netlist.chip.neurons, bitorder="little"
             )
-            kind = netlist.axon_types[netlist.axon_types_index[core], axon]
-            arriving = np.where(rows == 1, self.weights[core, :, kind], 0)
-            first = np.flatnonzero(np.diff(core, prepend=-1))
-            total[core[first]] += np.add.reduceat(arriving, first, axis=0)
+            kinds = netlist.axon_types[netlist.axon_types_index[cores]]
+            by_kind = active[cores, None, :] & (kinds[:, None, :] == np.arange(4)[:, None])
+            # counts of set bits, at most one an axon: exact in float32
+            counts = by_kind.astype(np.float32) @ crossbars.astype(np.float32)
+            total[cores] = (counts.astype(np.int64) * self.weights[cores]).sum(axis=1)
         return total
 
     def _send(self, spikes: Array, core: Array, axon: Array, delay: Array) -> None:

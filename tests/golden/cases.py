@@ -1,4 +1,4 @@
-"""Golden cases. `python -m tests.golden.cases` rewrites what each expects; read the diff.
+"""Golden cases: files with a pipeline, the IR that goes in and what must come out.
 
 A case is one .tn file: `// pipeline: ...`, optionally `// chip: axons=8 neurons=4`, the input IR, then a line
 `// ---- expected` and the IR that must come out (tests/golden/<pass>/), or `// ---- error` and the whole message in
@@ -58,18 +58,3 @@ def load(path: Path) -> Case:
     if len(parts) != 3:  # a new case: the marker and what follows it are still to be written
         return Case(path, text.rstrip() + "\n", "error" if path.parent.name == "errors" else "expected", "")
     return Case(path, *parts)
-
-
-def regenerate() -> None:
-    """Rewrites what every case expects; a case that ends otherwise than its folder says is left alone and named."""
-    for case in cases(TESTS / "golden") + cases(TESTS / "errors"):
-        kind, text = case.outcome()
-        if kind != case.kind:
-            print(f"{case.path}: ends in {kind}, not {case.kind}:\n{text}")
-        elif text != case.expected:
-            case.path.write_text(f"{case.source}// ---- {kind}\n{text}", encoding="utf-8")
-            print(f"{case.path}: rewritten")
-
-
-if __name__ == "__main__":
-    regenerate()
