@@ -1,7 +1,11 @@
-"""`python -m tests.golden.regenerate` rewrites what every golden and error case expects; read the diff."""
+"""`python -m tests.golden.regenerate` rewrites what golden and error cases expect, and the tables in the docs.
+
+Read the diff: every line of it is a change of what the compiler does.
+"""
 
 from __future__ import annotations
 
+from tests.docs.reference_page import rewrite
 from tests.golden.cases import TESTS, cases
 
 
@@ -18,3 +22,4 @@ def regenerate() -> None:
 
 if __name__ == "__main__":
     regenerate()
+    rewrite()
