@@ -142,3 +142,20 @@ def test_training_mode() -> None:
     assert message(proto) == (
         "bn: BatchNormalization in training mode depends on the batch\n  hint: call model.eval() before exporting"
     )
+
+
+def test_damaged_tensor() -> None:
+    proto = model([node("Add", "x w", "y")], {"x": ("n", 3)}, ["y"], {"w": np.ones(3, np.float32)})
+    proto.graph.initializer[0].raw_data = b"12345678" * 2
+    assert message(proto) == "test: tensor 'w' is damaged: cannot reshape array of size 4 into shape (3,)"
+
+
+def test_constant_output() -> None:
+    proto = model([node("Neg", "x", "y"), node("Neg", "w", "z")], {"x": ("n", 3)}, ["y", "z"], {"w": np.float32(1)})
+    assert message(proto) == "test: output 'z' is a constant: it does not depend on the input"
+
+
+def test_wrong_element_types() -> None:
+    proto = model([node("Add", "x w", "y")], {"x": ("n", 3)}, ["y"], {"w": np.array([1])})
+    text = message(proto)
+    assert text.startswith("test: ONNX Runtime refuses the model: ") and "tensor(float) and tensor(int64)" in text

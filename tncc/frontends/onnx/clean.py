@@ -19,7 +19,7 @@ import onnx.numpy_helper
 import onnx.shape_inference
 
 from tncc.errors import CompileError
-from tncc.frontends.onnx.evaluate import MAX_IR_VERSION, CannotEvaluate, evaluate, is_foldable
+from tncc.frontends.onnx.evaluate import MAX_IR_VERSION, CannotEvaluate, evaluate, is_foldable, why_not_runnable
 
 Array = npt.NDArray[Any]
 
@@ -67,12 +67,16 @@ def clean(model: onnx.ModelProto, where: object) -> Cleaned:
     _constants_to_initializers(model)
     _name_nodes(model)
     _check_operators(model)
+    refusal = why_not_runnable(model)
+    if refusal:
+        raise CompileError(f"ONNX Runtime refuses the model: {refusal}", where)
     _fold(model)
     if fixed:
         _free_reshapes(model)
     _gather_nd_to_gather(model)
     probes = _resolve_shapes(model, where)
     _remove_unused(model)
+    _check_outputs(model, where)
     _type_outputs(model, probes)
     model.ir_version = min(model.ir_version, MAX_IR_VERSION)
     return Cleaned(model, probes)
@@ -395,6 +399,13 @@ def _typed(model: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], dict[str
         if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim):
             shapes[value.name] = tuple(dim.dim_value for dim in tensor.shape.dim)
     return shapes, element_types
+
+
+def _check_outputs(model: onnx.ModelProto, where: object) -> None:
+    stored = {tensor.name for tensor in model.graph.initializer}
+    for value in model.graph.output:
+        if value.name in stored:
+            raise CompileError(f"output {value.name!r} is a constant: it does not depend on the input", where)
 
 
 def _type_outputs(model: onnx.ModelProto, probes: tuple[Probe, Probe]) -> None:

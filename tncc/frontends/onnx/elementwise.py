@@ -121,6 +121,8 @@ def clip(importer: Importer, node: Node) -> None:
 def _bound(value: Any, default: float) -> float:
     if value is None:
         return default
+    if value.size != 1:
+        raise NotModelled("a bound is not one number")
     return float(as_float(value, "bound").reshape(()))
 
 

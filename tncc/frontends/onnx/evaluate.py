@@ -38,8 +38,6 @@ def evaluate(
     Raises:
         CannotEvaluate: see there.
     """
-    import onnxruntime
-
     if node.op_type in ("Div", "Mod") and len(node.input) == 2:
         divisor = operands[node.input[1]]
         if divisor.dtype.kind in "iu" and not np.all(divisor):
@@ -62,18 +60,39 @@ def evaluate(
             dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
             if math.prod(dims) > MAX_ELEMENTS:
                 raise CannotEvaluate(f"its result would have {math.prod(dims)} elements")
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-        results = session.run(outputs, {})
+        results = _session(model).run(outputs, {})
     except CannotEvaluate:
         raise
     except Exception as error:  # ONNX Runtime's errors share no base class
-        text = " ".join(str(error).split())
-        raise CannotEvaluate(text[:300] or type(error).__name__) from None
+        raise CannotEvaluate(_one_line(error)) from None
     found = dict(zip(outputs, results, strict=True))
     if not all(isinstance(value, np.ndarray) for value in found.values()):
         raise CannotEvaluate("its result is not a tensor")
     return found
+
+
+def why_not_runnable(model: onnx.ModelProto) -> str:
+    """Why ONNX Runtime does not take the model: wrong element types, say; "" where it does."""
+    try:
+        _session(model)
+    except Exception as error:  # ONNX Runtime's errors share no base class
+        return _one_line(error)
+    return ""
+
+
+def _session(model: onnx.ModelProto) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+
+
+def _one_line(error: Exception) -> str:
+    """The gist of an ONNX Runtime error, which starts with codes: `[ONNXRuntimeError] : 1 : FAIL : Type Error...`."""
+    text = " ".join(str(error).split())
+    if text.startswith("[ONNXRuntimeError]"):
+        text = text.split(" : ", 3)[-1]
+    return text[:300] or type(error).__name__

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from tncc.errors import CompileError
 from tncc.frontends.onnx.clean import PROBES, Cleaned, initializers
 from tncc.ir import ops
 from tncc.ir.graph import Graph, Value
@@ -263,6 +264,9 @@ class Importer:
             self._constants = {key: name for key, name in self._constants.items() if name not in dropped}
             del self.ops[mark:]
             self._host_op(node)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            # ONNX's checker lets some malformed attributes and operands pass
+            raise CompileError(f"malformed {node.op_type}: {error}", node.name) from None
 
     def _check_precision(self, node: Node) -> None:
         """The IR computes in float32; nodes that compute in float16 or float64 stay on the host."""
@@ -288,10 +292,8 @@ class Importer:
         if isinstance(found, Tensor) and found.name == name:
             return name
         self.location = Location.of(name)
-        if isinstance(found, Tensor):
-            return self.emit(ops.Reshape, (found.name,), name, shape=found.shape)
-        assert found is not None
-        return self.emit(ops.Constant, (), name, value=found)
+        assert isinstance(found, Tensor)  # cleaning refuses outputs that are constants
+        return self.emit(ops.Reshape, (found.name,), name, shape=found.shape)
 
 
 def as_float(value: Array, name: str) -> Array:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 import onnx.external_data_helper
+import onnx.numpy_helper
 from google.protobuf.message import DecodeError
 
 from tncc.errors import CompileError
@@ -153,6 +155,7 @@ def _check(model: onnx.ModelProto, where: object, base: Path | None) -> None:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise CompileError(f"not a valid ONNX model: {_first_line(error)}", where) from None
+    _check_tensors(model, where)
     if model.graph.sparse_initializer:
         raise CompileError("sparse initializers are not supported", where, "store the weights densely")
     if not model.graph.input:
@@ -161,8 +164,23 @@ def _check(model: onnx.ModelProto, where: object, base: Path | None) -> None:
         raise CompileError("the model has no output", where)
 
 
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """All stored tensors: initializers and attributes."""
+    yield from model.graph.initializer
+    for node in (*model.graph.node, *(node for function in model.functions for node in function.node)):
+        yield from (attribute.t for attribute in node.attribute if attribute.type == onnx.AttributeProto.TENSOR)
+
+
+def _check_tensors(model: onnx.ModelProto, where: object) -> None:
+    for tensor in _tensors(model):
+        try:
+            onnx.numpy_helper.to_array(tensor)
+        except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
+            raise CompileError(f"tensor {tensor.name!r} is damaged: {_first_line(error)}", where) from None
+
+
 def _read_external(model: onnx.ModelProto, where: object, base: Path | None) -> None:
-    external = [t for t in model.graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
+    external = [t for t in _tensors(model) if t.data_location == onnx.TensorProto.EXTERNAL]
     if not external:
         return
     files = sorted({entry.value for t in external for entry in t.external_data if entry.key == "location"})
