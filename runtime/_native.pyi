@@ -73,3 +73,24 @@ def batch_set_flight(engine: _Batch, flight: _Array, /) -> None:
 
 def stages(config: ChipConfig, hops: _Array, stage: _Array, /) -> None:
     """Fills int32 [cores]: even for the batch engine, odd for the tick engine; spikes never go to an earlier stage."""
+
+def place_anneal(
+    first: _Array,
+    neighbor: _Array,
+    weight: _Array,
+    column_at: _Array,
+    row_at: _Array,
+    grid: _Array,
+    place: _Array,
+    at: _Array,
+    random: _Array,
+    moves: int,
+    temperature: float,
+    window: int,
+    /,
+) -> tuple[int, int]:
+    """(moves accepted, cost afterwards) of simulated annealing at one temperature; passes/csrc/place.h.
+
+    first int64 [cores + 1], neighbor and weight int32 [edges]; column_at int32 [width], row_at int32 [height]; changed
+    in place: grid int32 [height * width], place int32 [cores], at int32 [2 * cores], random int64 [1].
+    """

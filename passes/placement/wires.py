@@ -1,0 +1,48 @@
+"""The graph of cores that a placement works on: which cores talk to each other, and how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+GREATEST_WEIGHT = 1 << 20  # weights are integers, so that costs are exact
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Weighted edges between cores, each stored in both directions, by core: neighbours of core c are
+    neighbor[first[c]:first[c + 1]]. first: int64 [cores + 1]; neighbor, weight: int32 [edges]."""
+
+    first: Array
+    neighbor: Array
+    weight: Array
+
+    @property
+    def cores(self) -> int:
+        return int(self.first.size) - 1
+
+
+def core_edges(target_core: Array, weight: Array | None = None) -> Edges:
+    """The edges behind int [cores, neurons] targets; weight, [cores, neurons], counts a connection, 1 where None.
+
+    Weights above GREATEST_WEIGHT scale all weights down. Connections of a core to itself have no length and are left
+    out.
+    """
+    cores = target_core.shape[0]
+    source, neuron = np.nonzero(target_core >= 0)
+    target = target_core[source, neuron].astype(np.int64)
+    counts = np.ones(source.size) if weight is None else weight[source, neuron].astype(np.float64)
+    wired = (source != target) & (counts > 0)
+    source, target, counts = source[wired].astype(np.int64), target[wired], counts[wired]
+    keys, edge = np.unique(np.concatenate((source * cores + target, target * cores + source)), return_inverse=True)
+    sums = np.bincount(edge.reshape(-1), weights=np.concatenate((counts, counts)), minlength=keys.size)
+    greatest = float(sums.max(initial=0.0))
+    if greatest > GREATEST_WEIGHT or np.any(sums != np.rint(sums)):
+        sums = np.maximum(np.rint(sums * (GREATEST_WEIGHT / greatest)), 1.0)
+    first = np.searchsorted(keys, np.arange(cores + 1) * cores).astype(np.int64)
+    return Edges(first, (keys % max(cores, 1)).astype(np.int32), sums.astype(np.int32))
