@@ -35,10 +35,9 @@ def anneal(edges: Edges, chip: Chip, moves_per_core: int, seed: int, crossing_ho
 
 def _start(chip: Chip, cores: int) -> Array:
     """int32 [height * width]: cores row by row on the free places."""
-    grid = np.full((chip.height, chip.width), FREE, np.int32)
+    grid = np.full(chip.height * chip.width, FREE, np.int32)
     for x, y in chip.defects:
-        grid[y, x] = BLOCKED
-    grid = grid.reshape(-1)
+        grid[y * chip.width + x] = BLOCKED
     grid[np.flatnonzero(grid == FREE)[:cores]] = np.arange(cores, dtype=np.int32)
     return grid
 
