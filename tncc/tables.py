@@ -9,26 +9,45 @@ from tncc.report import synapses_by_core, used_axons
 
 
 def layer_table(program: Program) -> Any:
-    """A rich table: cores, mean axons, neurons and synapses a core, and the mapper's notes, per layer."""
+    """A rich table, a row a layer: cores, how far their axons and neurons are used, and how the mapper tiled it."""
     from rich.table import Table
 
     config = program.config
     axons = used_axons(config)
     synapses = synapses_by_core(config, axons)
     neurons = (config.neuron_type >= 0).sum(axis=1)
-    entries = program.metadata.get("layers", [])
-    keys = list(dict.fromkeys(key for entry in entries for key in entry.get("note", {})))
-    table = Table("layer", "kind", *(f"{c}" for c in ("cores", "axons/core", "neurons/core", "synapses/core")), *keys)
-    for column in table.columns[2:]:
-        column.justify = "right"
-    for index, entry in enumerate(entries):
-        here = config.layer == index
-        means = [
-            f"{values[here].mean():,.1f}" if here.any() else "-" for values in (axons.sum(axis=1), neurons, synapses)
-        ]
-        notes = [_text(entry.get("note", {}).get(key)) for key in keys]
-        table.add_row(entry["name"], entry["kind"], f"{int(here.sum()):,}", *means, *notes)
+    table = Table("layer", "cores", "axons used", "neurons used", "synapses/core", "tile", "tiles", "copies", "limit")
+    for column in (1, 2, 3, 4, 6, 7):
+        table.columns[column].justify = "right"
+    for index, entry in enumerate(program.metadata.get("layers", [])):
+        here, note = config.layer == index, entry.get("note", {})
+        count = int(here.sum())
+        shares = (
+            (axons[here].sum() / (count * config.axons), neurons[here].sum() / (count * config.neurons))
+            if count
+            else (0.0, 0.0)
+        )
+        table.add_row(
+            entry["name"] if entry["kind"] == "conv" else f"{entry['name']} ({entry['kind']})",
+            f"{count:,}",
+            *(f"{share:.1%}" for share in shares),
+            f"{synapses[here].mean():,.0f}" if count else "-",
+            _tile(note),
+            _text(note.get("tiles")),
+            _range(note.get("copies_min"), note.get("copies_max")),
+            _text(note.get("limit")),
+        )
     return table
+
+
+def _tile(note: dict[str, Any]) -> str:
+    """Output positions a core, and into how many subsets the features are split."""
+    subsets = note.get("feature_subsets", 1)
+    return _text(note.get("tile")) + (f", features / {subsets}" if subsets != 1 else "")
+
+
+def _range(low: Any, high: Any) -> str:
+    return _text(low) if low == high else f"{_text(low)}..{_text(high)}"
 
 
 def core_table(program: Program) -> Any:
@@ -59,8 +78,4 @@ def core_table(program: Program) -> Any:
 
 
 def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return " x ".join(map(str, value))
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

@@ -10,6 +10,8 @@ import click
 from tncc.cli.options import echo_json, existing
 from tncc.errors import InputError
 
+PIPE_WIDTH = 240  # characters a table may take where no terminal limits it
+
 
 @click.command("inspect")
 @click.argument("chip", type=existing, default="chip.tnbin")
@@ -38,6 +40,8 @@ def command(
     from rich.console import Console
 
     console = Console(soft_wrap=True)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
     if placement:
         from tncc.placement import mesh_of, terminal
         from tncc.placement import svg as draw
