@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +48,7 @@ def show(model: nn.Module, path: Path, x: npt.NDArray[Any], y: npt.NDArray[Any])
         "PyTorch": predict(model, inputs).numpy(),
         "ONNX Runtime": np.concatenate([session.run(None, {"input": b})[0] for b in np.array_split(inputs, 20)]),
     }
-    started = time.monotonic()
     answers["the chip"] = run.run(inputs)
-    seconds = time.monotonic() - started
     for name, scores in answers.items():
         right = int((scores.argmax(1) == y).sum())
         print(f"{name}: {right} of {len(y)} right = {100 * right / len(y):.2f} %")
@@ -59,7 +56,7 @@ def show(model: nn.Module, path: Path, x: npt.NDArray[Any], y: npt.NDArray[Any])
     report = chip.report()
     print(f"every score equal in all three: {all(same)}")
     print(
-        f"{report['cores_used']} cores, latency {report['latency_ticks']} ticks, {len(y) / seconds:.0f} frames/s here"
+        f"{report['cores_used']} cores, latency {report['latency_ticks']} ticks, {len(y) / run.seconds:.0f} frames/s here"
     )
     print(f"{run.stats.spikes / len(y):.0f} spikes per frame on the chip")
     if not all(same):

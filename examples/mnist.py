@@ -12,20 +12,20 @@ from common import arguments, show
 from tncc.train import build, fit
 from tncc.train.data import npz
 
-NETWORK = "P4-16 S-64/2 P-128/2 S-256/16 P-256/8 V3-480/32"
+NETWORK = "P4-16 P4-128/2 S-256/16 P-256/8 V3-480/32"
 
 
 def main() -> None:
-    options = arguments(__doc__, "mnist", 20, "mnist10k.npz")
+    options = arguments(__doc__, "mnist", 14, "mnist10k.npz")
     data = npz(options.data)
-    model = build(NETWORK, (1, 28, 28), 10, dropout=0.1, gain=10.0)
+    model = build(NETWORK, (1, 28, 28), 10, gain=10.0)
     fit(
         model,
         data.train,
         data.test,
         epochs=options.epochs,
         batch_size=64,
-        augment="shift2",
+        augment="shift1",
         seed=options.seed,
         sparsity=options.sparsity,
         folder=options.folder,

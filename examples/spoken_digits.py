@@ -16,7 +16,7 @@ from common import arguments, show
 from tncc.train import build, fit
 from tncc.train.audio import Mel, Recordings, recordings_npz, stretch, to_pixels
 
-NETWORK = "P4-16 S-64/2 P-128/2 S-256/16 P-256/8 V4-480/32"
+NETWORK = "P4-16 P4-128/2 S-256/16 P-256/8 V4-480/32"
 TEST_SPEAKERS = ("theo", "yweweler")
 WARPS = (0.82, 0.91, 1.0, 1.1, 1.21)
 
@@ -28,13 +28,13 @@ def pictures(recordings: Recordings, warp: float = 1.0) -> npt.NDArray[np.uint8]
 
 
 def main() -> None:
-    options = arguments(__doc__, "spoken_digits", 16, "fsdd.npz")
+    options = arguments(__doc__, "spoken_digits", 10, "fsdd.npz")
     recordings = recordings_npz(options.data)
     train = recordings.of_speakers(tuple(s for s in recordings.speakers if s not in TEST_SPEAKERS))
     test = recordings.of_speakers(TEST_SPEAKERS)
     train_x = np.concatenate([pictures(train, warp) for warp in WARPS])
     test_x = pictures(test)
-    model = build(NETWORK, (1, 32, 32), 10, dropout=0.1, gain=10.0)
+    model = build(NETWORK, (1, 32, 32), 10, gain=10.0)
     fit(
         model,
         (train_x, np.tile(train.label, len(WARPS))),

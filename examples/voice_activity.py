@@ -15,7 +15,7 @@ from common import arguments, show
 from tncc.train import build, fit
 from tncc.train.audio import Mel, Recordings, colored_noise, mix, recordings_npz, to_pixels
 
-NETWORK = "P4-12 S-48/2 P-96/2 S-192/12 P-192/6 V4-256/32"
+NETWORK = "P4-12 P4-96/3 S-192/12 P-192/6 V4-256/32"
 TEST_SPEAKERS = ("theo", "yweweler")
 SAMPLES = 4000  # half a second at 8 kHz
 Frames = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
@@ -44,12 +44,12 @@ def cases(recordings: Recordings, count: int, seed: int) -> Frames:
 
 
 def main() -> None:
-    options = arguments(__doc__, "voice_activity", 8, "fsdd.npz")
+    options = arguments(__doc__, "voice_activity", 6, "fsdd.npz")
     recordings = recordings_npz(options.data)
     training = recordings.of_speakers(tuple(s for s in recordings.speakers if s not in TEST_SPEAKERS))
     train = cases(training, 10000, seed=1)
     test = cases(recordings.of_speakers(TEST_SPEAKERS), 2000, seed=2)
-    model = build(NETWORK, train[0].shape[1:], 2, dropout=0.1, gain=8.0)
+    model = build(NETWORK, train[0].shape[1:], 2, gain=8.0)
     fit(
         model,
         train,

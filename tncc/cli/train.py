@@ -15,4 +15,8 @@ def command(config: Path) -> None:
     """Train a trinary spiking network as CONFIG.toml says (needs the extra: pip install 'tncc[train]')."""
     from tncc.train.config import run
 
-    run(config)
+    result = run(config)
+    click.echo(
+        f"{result['onnx']}: {result['parameters']:,} parameters, {result['epochs']} epochs, "
+        f"test accuracy {100 * result['test_accuracy']:.2f} %"
+    )

@@ -49,9 +49,7 @@ def run(path: str | Path, *, resume: bool = True, progress: bool = True) -> dict
     """
     path = Path(path)
     tables = read(path)
-    from tncc.train.builder import build
-    from tncc.train.loop import evaluate, fit
-    from tncc.train.onnx_export import export
+    from tncc.train import build, evaluate, export, fit  # says what to install where there is no torch
 
     import torch  # isort: skip
 
@@ -114,7 +112,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def _fit_options() -> dict[str, type | tuple[type, ...]]:
-    from tncc.train.loop import fit
+    from tncc.train import fit
 
     kinds: dict[str, type | tuple[type, ...]] = {}
     taken = ("model", "train", "test", "validation", "folder", "resume", "progress")

