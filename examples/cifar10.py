@@ -1,6 +1,6 @@
-"""CIFAR-10 on a part of one chip; a longer training, with checkpoints that resume on another machine.
+"""CIFAR-10 on a part of one chip: a longer training, with checkpoints from which another machine can resume.
 
-    python examples/cifar10.py --data cifar10_jpeg.npz [--epochs 30] [--network "..."]
+    python examples/cifar10.py --data cifar10_jpeg.npz [--epochs 8] [--network "..."]
 
 The data: a .npz file with the images as JPEG bytes (see tncc.train.data.npz), or the folder of the unpacked archive
 cifar-10-python or cifar-10-binary. `--network esser-1chip` is the published one-chip network; it wants a GPU.
@@ -17,7 +17,7 @@ from common import show
 from tncc.train import build, check_fit, fit
 from tncc.train.data import cifar, npz
 
-NETWORK = "P4-20 P4-160/5 S-320/20 P-320/10 S-480/40 P-480/20 N-500/4"
+NETWORK = "P4-24 P4-192/4 S-256/16 P-320/8 N-320/4 P-400/10 N-500/4"
 
 
 def main() -> None:
@@ -25,22 +25,25 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--network", default=NETWORK)
     parser.add_argument("--folder", type=Path, default=Path("out/cifar10"))
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--check", action="store_true", help="no training: say whether it fits, and on how many cores")
     parser.add_argument("--evaluate", action="store_true", help="no training: show the checkpoint's figures")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    data = npz(options.data) if options.data.suffix == ".npz" else cifar(options.data)
     model = build(options.network, (3, 32, 32), 10, gain=10.0)
+    if options.check:
+        print(check_fit(model, (3, 32, 32)))
+        return
+    data = npz(options.data) if options.data.suffix == ".npz" else cifar(options.data)
     if options.evaluate:
         state = torch.load(options.folder / "checkpoint.pt", map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
         print(f"after {len(state['epochs'])} epochs")
     else:
-        print(check_fit(model, (3, 32, 32)), flush=True)
         fit(
             model,
             data.train,

@@ -55,9 +55,7 @@ def show(model: nn.Module, path: Path, x: npt.NDArray[Any], y: npt.NDArray[Any])
     same = [np.array_equal(scores, answers["PyTorch"]) for scores in answers.values()]
     report = chip.report()
     print(f"every score equal in all three: {all(same)}")
-    print(
-        f"{report['cores_used']} cores, latency {report['latency_ticks']} ticks, {len(y) / run.seconds:.0f} frames/s here"
-    )
+    print(f"{report['cores_used']} cores, latency {report['latency_ticks']} ticks, {len(y) / run.seconds:.0f} frames/s")
     print(f"{run.stats.spikes / len(y):.0f} spikes per frame on the chip")
     if not all(same):
         raise SystemExit(1)
