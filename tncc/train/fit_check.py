@@ -16,7 +16,7 @@ from tncc.ir.netlist import Netlist
 from tncc.train.layers import TrinaryConv2d, TrinaryLinear
 from tncc.train.onnx_export import freeze
 
-MANY_CHIPS = 64  # an array this wide and high holds whatever partition-cores makes of a trainable network
+MANY_CHIPS = 16  # an array this wide and high holds whatever partition-cores makes of a trainable network
 
 
 @dataclass(frozen=True)
