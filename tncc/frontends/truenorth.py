@@ -35,6 +35,8 @@ Array = npt.NDArray[Any]
 MAX_METADATA_BYTES = 1 << 16  # of one core
 CHIP_SIDE = 64  # cores along x and y of one chip
 
+_AXON_TYPES = {"S0": 0, "S1": 1, "S2": 2, "S3": 3}
+_MAX_NUMBER = 1 << 32  # no field of a neuron comes near
 _NEURON_LISTS = ("dendrites", "types", "destCores", "destAxons", "destDelays")
 _NEURON_ENTRY = ("dendrite", "type", "destCore", "destAxon", "delay")
 REVERSED_BITS = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
@@ -135,9 +137,9 @@ class _Model:
         row_bytes = -(-self.size // 8)
         for axon, row in enumerate(rows):
             kind = row.get("type") if isinstance(row, dict) else None
-            if not (isinstance(kind, str) and len(kind) == 2 and kind[0] == "S" and kind[1] in "0123"):
+            if not isinstance(kind, str) or kind not in _AXON_TYPES:
                 raise FormatError(f"axon {axon}: type is {str(kind)[:20]!r}; expected 'S0' to 'S3'", at)
-            types.append(int(kind[1]))
+            types.append(_AXON_TYPES[kind])
             try:
                 bits = bytes.fromhex(row["synapses"])
             except (KeyError, TypeError, ValueError):
@@ -229,15 +231,7 @@ class _Model:
         if isinstance(value, list):
             if len(value) > self.size:
                 raise FormatError(f"{len(value)} neurons; a core has {self.size}", at)
-            rows = []
-            for i, neuron in enumerate(value):
-                entry = as_object(neuron, f"{at}, neuron {i}")
-                rows.append(
-                    [
-                        as_integer(entry.get(key), key, -(1 << 31), (1 << 32) - 1, f"{at}, neuron {i}")
-                        for key in _NEURON_ENTRY
-                    ]
-                )
+            rows = [_neuron_row(neuron, i, at) for i, neuron in enumerate(value)]
             return np.array(rows, np.int64).reshape(-1, len(_NEURON_ENTRY)).T
         entry = as_object(value, f"{at}: neurons")
         columns = []
@@ -246,7 +240,7 @@ class _Model:
                 columns.append(expand(entry.get(key), self.size))
             except ValueError as error:
                 raise FormatError(f"{key}: {error}", at) from None
-            if any(abs(n) >= 1 << 33 for n in columns[-1]):
+            if max(map(abs, columns[-1]), default=0) > _MAX_NUMBER:
                 raise FormatError(f"{key}: a number is out of range", at)
             if len(columns[-1]) != len(columns[0]):
                 raise FormatError(f"{len(columns[0])} dendrites but {len(columns[-1])} {key}", at)
@@ -319,6 +313,16 @@ class _Model:
             "source": {"name": self.path.name, "sha256": _sha256(self.path), "format": "truenorth"},
             "truenorth": truenorth,
         }
+
+
+def _neuron_row(neuron: Any, i: int, at: str) -> list[int]:
+    """The numbers of one entry of the list form, in the order of _NEURON_ENTRY."""
+    if isinstance(neuron, dict):
+        row = [value for key in _NEURON_ENTRY if type(value := neuron.get(key)) is int and abs(value) <= _MAX_NUMBER]
+        if len(row) == len(_NEURON_ENTRY):
+            return row
+    entry = as_object(neuron, f"{at}, neuron {i}")  # something is wrong: say what
+    return [as_integer(entry.get(key), key, -_MAX_NUMBER, _MAX_NUMBER, f"{at}, neuron {i}") for key in _NEURON_ENTRY]
 
 
 def _sha256(path: Path) -> str:

@@ -1,0 +1,87 @@
+"""IBM's files through the command line: import, run on raw spikes, export, import again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.model_text import MODEL
+
+import tncc
+from tncc.backends.truenorth import save
+from tncc.frontends.truenorth import load
+from tncc.runtime.engine import Events
+from tncc.runtime.engines import make_engine
+from tncc.runtime.spikefiles import read_recording
+
+SPIKES = """{"class":"SpikeWriter","encoding":"TEXT"}
+{"version":"sfti1.0","defaultDestinationDelay":1}
+{"spike":{"srcTime":0,"destCore":1,"destAxon":2}}
+{"spike":{"srcTime":3,"destCore":1,"destAxon":2}}
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    # neuron 2 of core 1 fires when its axon 2 is active, and drives axon 1 of core 0 two ticks later
+    (tmp_path / "model.json").write_text(MODEL)
+    (tmp_path / "in.sfti").write_text(SPIKES)
+    return tmp_path
+
+
+@pytest.mark.parametrize("engine", ["auto", "tick", "numpy"])
+def test_import_run_export(cli, files: Path, engine: str) -> None:
+    chip, out = files / "chip.tnbin", files / "out.sfro"
+    assert cli("import", files / "model.json", "-o", chip).code == 0
+    arguments = ("--spikes", files / "in.sfti", "--ticks", 6, "--spikes-out", out, "--monitor", "all")
+    run = cli("run", chip, *arguments, "--engine", engine, "--json")
+    assert run.code == 0, run.err
+    found = read_recording(out)
+    spikes = set(zip(found.tick.tolist(), found.core.tolist(), found.neuron.tolist(), strict=True))
+    assert {(1, 1, 2), (4, 1, 2)} <= spikes
+    assert json.loads(run.out)["recorded_spikes"] == len(found.tick)
+
+    assert cli("export", chip, "-o", files / "again.json", "--format", "truenorth").code == 0
+    assert cli("import", files / "again.json", "-o", files / "again.tnbin", "--placement", "place-cores").code == 0
+    again = files / "again.sfro"
+    arguments = (*arguments[:4], "--spikes-out", again, "--monitor", "all")
+    assert cli("run", files / "again.tnbin", *arguments, "--engine", engine).code == 0
+    assert again.read_bytes() == out.read_bytes()
+
+
+def test_a_compiled_network_survives_export(model_path: Path, tmp_path: Path) -> None:
+    config = tncc.compile(str(model_path)).config
+    save(config, {}, tmp_path / "model.json")
+    imported, _ = load(tmp_path / "model.json")
+    pins = np.random.default_rng(0).integers(0, 2, (12, config.input_pins)).astype(np.uint8)
+    expected = make_engine("tick", config).run(16, np.concatenate([pins, np.zeros_like(pins[:4])])).outputs
+    tick, connection = np.nonzero(pins[:, config.input_pin])
+    columns = (config.input_core[connection], config.input_axon[connection], config.input_delay[connection])
+    found = make_engine("numpy", imported).run(16, events=Events(tick, *columns)).outputs
+    assert expected.any()
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_errors(cli, files: Path) -> None:
+    chip = files / "chip.tnbin"
+    cli("import", files / "model.json", "-o", chip)
+    cases = [
+        (("import", files / "none.json"), "none.json: cannot read the file: No such file or directory"),
+        (
+            ("import", files / "in.sfti"),
+            "in.sfti: unknown key 'class'; known are model, crossbarTypes, neuronTypes, core",
+        ),
+        (("import", files / "model.json", "-o", files / "no" / "x.tnbin"), "cannot write the file"),
+        (("run", chip, "--spikes", files / "in.sfti"), "--spikes needs --ticks N"),
+        (("run", chip, "--spikes", files / "model.json", "--ticks", 1), "model.json: not a spike file"),
+        (
+            ("run", chip, "--spikes", files / "in.sfti", "--ticks", 1, "--monitor", "most"),
+            "most: cannot read the file: No such file or directory\n  hint: --monitor takes all, outputs or a filter file",
+        ),
+    ]
+    for arguments, message in cases:
+        result = cli(*arguments)
+        assert result.code == 2, arguments
+        assert message in result.err
