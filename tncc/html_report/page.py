@@ -8,7 +8,7 @@ from importlib import resources
 
 from tncc.cost.activity import Activity
 from tncc.cost.model import Prediction
-from tncc.html_report.data import document
+from tncc.html_report.document import document
 from tncc.program import Program
 
 SCRIPTS = ("decode.js", "colors.js", "mesh.js", "panel.js", "tables.js", "main.js")
