@@ -1,4 +1,4 @@
-"""Measures the reference network's activity for tncc/cost/data/reference_activity.csv: `python -m bench.reference_activity`.
+"""The reference network's activity: `python -m bench.reference_activity` prints tncc/cost/data/reference_activity.csv.
 
 Random trinary weights; thresholds at which about a third of the neurons fire, on inputs of the same rate; input by
 splitter cores, as in the published networks.

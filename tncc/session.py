@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tncc.errors import FormatError, InputError
 from tncc.host import HostModel
 from tncc.program import Program
-from tncc.runtime.engine import Stats
+from tncc.runtime.engine import Engine, Stats
 from tncc.runtime.engines import make_engine
 
 Array = npt.NDArray[Any]
@@ -76,6 +76,11 @@ class Session:
         return self._engine.name
 
     @property
+    def chip(self) -> Engine:
+        """The engine itself, for runs tick by tick: see tncc.runtime.engine."""
+        return self._engine
+
+    @property
     def stats(self) -> Stats:
         return self._engine.stats
 
@@ -124,6 +129,13 @@ class Session:
                 yield self._answers(ready)
             if progress:
                 progress(done)
+
+    def encode(self, x: Data, frames: int | None = None) -> Array:
+        """uint8 [frames, input pins]: the spikes that the first `frames` frames of x (all by default) send in.
+
+        Raises InputError where x does not fit the model, as `stream` does.
+        """
+        return self._pins({name: np.asarray(array[:frames]) for name, array in self._feeds(x).items()}, 0)
 
     def _simulate(self, pins: Array) -> Array:
         began = time.perf_counter()

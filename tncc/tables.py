@@ -8,17 +8,16 @@ from tncc.program import Program
 from tncc.report import synapses_by_core, used_axons
 
 
-def layer_table(program: Program) -> Any:
-    """A rich table, a row a layer: cores, how far their axons and neurons are used, and how the mapper tiled it."""
-    from rich.table import Table
+LAYER_COLUMNS = ["layer", "cores", "axons used", "neurons used", "synapses/core", "tile", "tiles", "copies", "limit"]
 
+
+def layer_rows(program: Program) -> list[list[str]]:
+    """A row a layer, under LAYER_COLUMNS: cores, how far axons and neurons are used, how the mapper tiled it."""
     config = program.config
     axons = used_axons(config)
     synapses = synapses_by_core(config, axons)
     neurons = (config.neuron_type >= 0).sum(axis=1)
-    table = Table("layer", "cores", "axons used", "neurons used", "synapses/core", "tile", "tiles", "copies", "limit")
-    for column in (1, 2, 3, 4, 6, 7):
-        table.columns[column].justify = "right"
+    rows = []
     for index, entry in enumerate(program.metadata.get("layers", [])):
         here, note = config.layer == index, entry.get("note", {})
         count = int(here.sum())
@@ -27,16 +26,30 @@ def layer_table(program: Program) -> Any:
             if count
             else (0.0, 0.0)
         )
-        table.add_row(
-            entry["name"] if entry["kind"] == "conv" else f"{entry['name']} ({entry['kind']})",
-            f"{count:,}",
-            *(f"{share:.1%}" for share in shares),
-            f"{synapses[here].mean():,.0f}" if count else "-",
-            _tile(note),
-            _text(note.get("tiles")),
-            _range(note.get("copies_min"), note.get("copies_max")),
-            _text(note.get("limit")),
+        rows.append(
+            [
+                entry["name"] if entry["kind"] == "conv" else f"{entry['name']} ({entry['kind']})",
+                f"{count:,}",
+                *(f"{share:.1%}" for share in shares),
+                f"{synapses[here].mean():,.0f}" if count else "-",
+                _tile(note),
+                _text(note.get("tiles")),
+                _range(note.get("copies_min"), note.get("copies_max")),
+                _text(note.get("limit")),
+            ]
         )
+    return rows
+
+
+def layer_table(program: Program) -> Any:
+    """`layer_rows` as a rich table."""
+    from rich.table import Table
+
+    table = Table(*LAYER_COLUMNS)
+    for column in (1, 2, 3, 4, 6, 7):
+        table.columns[column].justify = "right"
+    for row in layer_rows(program):
+        table.add_row(*row)
     return table
 
 

@@ -32,7 +32,8 @@ class Activity:
         core_spikes, core_synaptic_events: float64 [cores], a tick.
         core_incoming_hops: float64 [cores], a tick: hops of the packets that arrive there.
         routes: loads of the links, in packets over all ticks; None where the chip is not placed.
-        raster: spikes of one frame that enters an empty chip at tick 0.
+        raster: spikes of one frame that enters an empty chip at tick 0, with nothing after it.
+        raster_at_rest: the same ticks without the frame: neurons that fire without input.
     """
 
     workload: Workload
@@ -43,6 +44,7 @@ class Activity:
     core_incoming_hops: Array
     routes: Routes | None
     raster: Spikes
+    raster_at_rest: Spikes
 
 
 def measure(program: Program, x: Any, *, engine: str = "auto", threads: int = 1, frames: int = MOST_FRAMES) -> Activity:
@@ -62,6 +64,8 @@ def measure(program: Program, x: Any, *, engine: str = "auto", threads: int = 1,
 
     first = np.concatenate([pins[:1], np.zeros((config.latency_ticks + 1, config.input_pins), np.uint8)])
     raster = chip.run(len(first), first, record=everyone).spikes
+    chip.reset()
+    at_rest = chip.run(len(first), np.zeros_like(first), record=everyone).spikes
 
     chip.reset()
     warm = config.latency_ticks
@@ -77,7 +81,7 @@ def measure(program: Program, x: Any, *, engine: str = "auto", threads: int = 1,
         assert spikes is not None  # recording was asked for
         at = spikes.core.astype(np.int64) * config.neurons + spikes.neuron
         fired += np.bincount(at, minlength=fired.size)
-    assert raster is not None
+    assert raster is not None and at_rest is not None
     ticks = len(steady)
     counts = fired.reshape(config.neuron_type.shape)
     events = (chip.stats.core_synaptic_events - events_before) / ticks
@@ -104,11 +108,12 @@ def measure(program: Program, x: Any, *, engine: str = "auto", threads: int = 1,
         core_incoming_hops=incoming_hops(config, counts) / ticks,
         routes=loads,
         raster=raster,
+        raster_at_rest=at_rest,
     )
 
 
 def incoming_hops(config: ChipConfig, weight: Array) -> Array:
-    """float64 [cores]: hops of all that arrives at each core; weight, int [cores, neurons], is what each neuron sends."""
+    """float64 [cores]: hops of all that arrives at each core; weight: int [cores, neurons], what each neuron sends."""
     if not config.n_cores or config.core_x.min() < 0:
         return np.zeros(config.n_cores)
     routed = config.target_core >= 0

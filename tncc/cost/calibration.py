@@ -168,9 +168,7 @@ def calibration() -> Calibration:
     rows = networks()
     by_kind = {kind: [r for r in rows if r.kind == kind] for kind in (VISION, SPEECH)}
     activity = {kind: _fit(*_table(part)) for kind, part in by_kind.items()}
-    rate = {
-        kind: float(np.exp(np.mean([np.log(r.frames_per_second) for r in part]))) for kind, part in by_kind.items()
-    }
+    rate = {kind: float(np.exp(np.mean([np.log(r.frames_per_second) for r in part]))) for kind, part in by_kind.items()}
     siblings = [np.log(r.frames_per_second) for r in _siblings()]
     return Calibration(
         activity_uw=activity,

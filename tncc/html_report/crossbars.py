@@ -46,4 +46,6 @@ def _shares(config: ChipConfig, start: int, block: int) -> Array:
     padded = np.zeros((len(bits), rows * block, columns * block), np.uint8)
     padded[:, : config.axons, : config.neurons] = bits
     sums = padded.reshape(len(bits), rows, block, columns, block).sum(axis=(2, 4), dtype=np.uint32)
-    return np.minimum(-(-sums * 15 // (block * block)), 15).astype(np.uint8)
+    full = block * block
+    shares: Array = ((sums * 15 + full - 1) // full).astype(np.uint8)
+    return shares

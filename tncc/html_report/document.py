@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tncc.cost.activity import Activity, incoming_hops
-from tncc.cost.model import Prediction
+from tncc.cost.estimate import Cost
 from tncc.cost.tables import cost_table
 from tncc.errors import InputError
 from tncc.html_report.crossbars import packed_crossbars
@@ -19,6 +19,7 @@ from tncc.placement import color
 from tncc.program import Program
 from tncc.report import synapses_by_core, used_axons
 from tncc.runtime.config import OUTPUT, ChipConfig
+from tncc.runtime.engine import Spikes
 from tncc.tables import layer_rows
 
 Array = npt.NDArray[Any]
@@ -34,11 +35,9 @@ def pack(array: Array) -> dict[str, str]:
     return {"dtype": array.dtype.name, "data": base64.b64encode(zlib.compress(data.tobytes(), 9)).decode()}
 
 
-def document(
-    program: Program, title: str, prediction: Prediction, activity: Activity | None, cpu_energy_uj: float | None = None
-) -> dict[str, Any]:
+def document(program: Program, title: str, cost: Cost) -> dict[str, Any]:
     """The report's data. Raises InputError where the chip is not placed."""
-    config, metadata = program.config, program.metadata
+    config, metadata, activity = program.config, program.metadata, cost.activity
     if config.n_cores and config.core_x.min() < 0:
         raise InputError("the chip's cores have no coordinates: it was not placed", hint="run place-cores on it first")
     layers = metadata.get("layers", [])
@@ -59,7 +58,7 @@ def document(
     if activity is not None:
         raster = _raster(config, layers, activity, arrays)
     head, rows = layer_rows(program)
-    cost = cost_table(prediction, config.n_cores, cpu_energy_uj)
+    table = cost_table(cost.prediction, config.n_cores, cost.cpu_energy_per_frame_uj)
     report = program.report()
     return {
         "title": title,
@@ -81,7 +80,7 @@ def document(
         "crossbar": crossbar,
         "raster": raster,
         "layer_table": {"head": head, "rows": rows},
-        "cost": {"head": cost.head, "rows": cost.rows, "notes": cost.notes},
+        "cost": {"head": table.head, "rows": table.rows, "notes": table.notes},
         "passes": [[name, seconds] for name, seconds in report.get("pass_seconds", {}).items()],
         "facts": [[key.replace("_", " "), _fact(value)] for key, value in report.items() if not _own_table(key)],
         "arrays": {name: pack(array) for name, array in arrays.items()},
@@ -140,7 +139,7 @@ def _maps(config: ChipConfig, activity: Activity | None, arrays: dict[str, Array
     for kind, found in (("value", values), ("link", links)):
         for name, (label, unit, array) in found.items():
             most = float(array.max(initial=0))
-            whole = array.dtype.kind in "iu" or kind == "link" and name == "link_connections"
+            whole = array.dtype.kind in "iu" or name == "link_connections"
             maps.append(
                 {
                     "id": name,
@@ -198,6 +197,7 @@ def _raster(
     spikes = activity.raster
     row = row_of[spikes.core, spikes.neuron]
     keep = row >= 0
+    arrays["raster_frame"] = _new_spikes(spikes, activity.raster_at_rest, config)[keep].astype(np.uint8)
     arrays["raster_row"] = row[keep].astype(np.uint16)
     arrays["raster_tick"] = spikes.tick[keep].astype(np.uint16)
     arrays["raster_layer"] = config.layer[spikes.core[keep]].astype(np.uint16)
@@ -213,8 +213,19 @@ def _raster(
             if size
         ],
         "caption": (
-            "The first frame enters an empty chip at tick 0; nothing follows it. Neurons in order of their layer from "
-            f"top to bottom ({share} used ones), ticks from left to right. Spikes elsewhere come from neurons that "
-            "fire without input."
+            "The first frame enters an empty chip at tick 0; nothing follows it. Bold: spikes that would not be there "
+            "without the frame; pale: neurons that fire without input. Neurons in order of their layer from top to "
+            f"bottom ({share} used ones), ticks from left to right."
         ),
     }
+
+
+def _new_spikes(spikes: Spikes, at_rest: Spikes, config: ChipConfig) -> Array:
+    """bool [spikes]: those that are not in at_rest."""
+
+    def key(of: Spikes) -> Array:
+        place: Array = (of.tick * config.n_cores + of.core) * config.neurons + of.neuron
+        return place
+
+    new: Array = ~np.isin(key(spikes), key(at_rest))
+    return new

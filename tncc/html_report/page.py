@@ -6,34 +6,26 @@ import json
 from html import escape
 from importlib import resources
 
-from tncc.cost.activity import Activity
-from tncc.cost.model import Prediction
+from tncc.cost.estimate import Cost
 from tncc.html_report.document import document
 from tncc.program import Program
 
 SCRIPTS = ("decode.js", "colors.js", "mesh.js", "panel.js", "tables.js", "main.js")
 
 
-def html_report(
-    program: Program,
-    title: str,
-    prediction: Prediction,
-    activity: Activity | None = None,
-    cpu_energy_uj: float | None = None,
-) -> str:
+def html_report(program: Program, title: str, cost: Cost) -> str:
     """The page about a program.
 
     Args:
         program: placed.
         title: of the page.
-        prediction: for the cost table.
-        activity: from a run: adds maps of spikes, events, hops and packets, and the raster.
-        cpu_energy_uj: of one frame on this computer, for the cost table.
+        cost: for the cost table; its activity, where measured, adds maps of spikes, events, hops and packets, and the
+            raster.
 
     Raises:
         InputError: the chip is not placed.
     """
-    data = json.dumps(document(program, title, prediction, activity, cpu_energy_uj), ensure_ascii=False, allow_nan=False)
+    data = json.dumps(document(program, title, cost), ensure_ascii=False, allow_nan=False)
     parts = {
         "@TITLE@": escape(title),
         "@STYLE@": _file("page.css"),

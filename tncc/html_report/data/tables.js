@@ -47,9 +47,11 @@ function drawRaster(report, arrays) {
   const dot = Math.max(Math.min(high, 3), 1);
   for (let i = 0; i < arrays.raster_tick.length; i++) {
     const row = arrays.raster_row[i];
+    context.globalAlpha = arrays.raster_frame[i] ? 1 : 0.18;
     context.fillStyle = report.layers[arrays.raster_layer[i]]?.color ?? style("--fore");
     context.fillRect(left + arrays.raster_tick[i] * wide + 1, 4 + row * high, Math.max(wide - 2, 1), dot);
   }
+  context.globalAlpha = 1;
   context.fillStyle = style("--soft");
   const step = Math.max(Math.ceil(raster.ticks / 24), 1);
   for (let tick = 0; tick < raster.ticks; tick += step) {
