@@ -7,7 +7,6 @@ from typing import Any
 from tncc.program import Program
 from tncc.report import synapses_by_core, used_axons
 
-
 LAYER_COLUMNS = ["layer", "cores", "axons used", "neurons used", "synapses/core", "tile", "tiles", "copies", "limit"]
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tncc.cli.options import echo_json, existing
 from tncc.errors import InputError
+
+if TYPE_CHECKING:
+    from tncc.cost.estimate import Cost
+    from tncc.program import Program
 
 PIPE_WIDTH = 240  # characters a table may take where no terminal limits it
 
@@ -20,22 +24,53 @@ PIPE_WIDTH = 240  # characters a table may take where no terminal limits it
 @click.option("--cores", is_flag=True, help="Table of cores: place, layer, axons, neurons, synapses.")
 @click.option("--layers", is_flag=True, help="Table of layers: cores, tiles, copies, use of axons and neurons.")
 @click.option("--traffic", is_flag=True, help="Hop histogram and link loads.")
-@click.option("--cost", is_flag=True, help="Predicted frames/s and power.")
+@click.option("--cost", is_flag=True, help="Predicted frames/s and power (docs/cost.md).")
+@click.option("--input", "data", type=existing, metavar="DATA.npy", help="With --cost or --html: frames to run.")
+@click.option("--tick-rate", type=float, metavar="HZ", help="With --cost or --html: ticks/s; default the highest.")
+@click.option("--voltage", type=float, metavar="V", help="With --cost or --html: the supply; default 1.0.")
+@click.option(
+    "--like",
+    type=click.Choice(["vision", "speech"]),
+    help="With --cost or --html, without --input: whose published activity to assume; default by the input's shape.",
+)
+@click.option("--html", type=existing, metavar="FILE", help="Write a report with pictures: one self-contained page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
-    chip: Path, placement: bool, svg: Path | None, cores: bool, layers: bool, traffic: bool, cost: bool, as_json: bool
+    chip: Path,
+    placement: bool,
+    svg: Path | None,
+    cores: bool,
+    layers: bool,
+    traffic: bool,
+    cost: bool,
+    data: Path | None,
+    tick_rate: float | None,
+    voltage: float | None,
+    like: str | None,
+    html: Path | None,
+    as_json: bool,
 ) -> None:
     """Show what a compiled CHIP holds (default: ./chip.tnbin)."""
     import tncc
     from tncc.runtime.files import write_text
 
-    if cost:
-        raise InputError("--cost is not available yet: this version has no calibrated cost model")
+    wanted = {"--input": data, "--tick-rate": tick_rate, "--voltage": voltage, "--like": like}
+    given = [name for name, value in wanted.items() if value is not None]
+    if given and not (cost or html):
+        raise InputError(f"{given[0]} goes with --cost or --html")
+    if like and data:
+        raise InputError("--like assumes an activity, --input measures it: give one of them")
     if svg and not (placement or traffic):
         raise InputError("--svg goes with --placement or --traffic")
     program = tncc.load(chip)
+    found = _cost(program, data, tick_rate, voltage, like) if cost or html else None
+    if html and found:
+        from tncc.html_report import html_report
+
+        write_text(html, html_report(program, chip.name, found))
+        click.echo(f"wrote {html}", err=True)
     if as_json:
-        echo_json(program.report())
+        echo_json(program.report() | (found.to_json() if found and cost else {}))
         return
     from rich.console import Console
 
@@ -67,8 +102,40 @@ def command(
         from tncc.tables import core_table
 
         console.print(core_table(program))
-    if not (placement or layers or cores or traffic):
+    if cost and found:
+        _print_cost(console, found)
+    if not (placement or layers or cores or traffic or cost or html):
         _summary(console, program.report())
+
+
+def _cost(
+    program: Program, data: Path | None, tick_rate: float | None, voltage: float | None, like: str | None
+) -> Cost:
+    from tncc.cli.options import load_array
+    from tncc.cost.estimate import estimate
+    from tncc.cost.physics import NOMINAL_VOLTAGE
+
+    frames = load_array(data) if data else None
+    if frames is not None and frames.ndim == 0:
+        raise InputError("holds a single number; frames [N, ...] are needed", data or "")
+    volts = NOMINAL_VOLTAGE if voltage is None else voltage
+    return estimate(program, frames, kind=like, tick_rate_hz=tick_rate, voltage=volts)
+
+
+def _print_cost(console: Any, found: Cost) -> None:
+    from rich.table import Table
+
+    from tncc.cost.tables import cost_table
+
+    content = cost_table(found.prediction, found.cores, found.cpu_energy_per_frame_uj)
+    table = Table(*content.head)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in content.rows:
+        table.add_row(*row)
+    console.print(table)
+    for note in content.notes:
+        console.print(note, highlight=False)
 
 
 def _summary(console: Any, report: dict[str, Any]) -> None:

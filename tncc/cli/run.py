@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tncc.cli import EXIT_CHECK_FAILED
 from tncc.cli.options import echo_json, existing, load_array
 from tncc.errors import InputError
+
+if TYPE_CHECKING:
+    from tncc.session import Session
 
 
 @click.command("run")
@@ -26,7 +29,7 @@ from tncc.errors import InputError
 )
 @click.option("--engine", type=click.Choice(["auto", "batch", "tick", "numpy"]), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True)
-@click.option("--stats", is_flag=True, help="Count spikes, synaptic events and hops.")
+@click.option("--stats", is_flag=True, help="Count spikes, synaptic events and hops; predict the cost.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     chip: Path,
@@ -60,7 +63,7 @@ def command(
         passed = True
     else:
         assert data is not None
-        report, passed = _run_frames(program, data, output, labels, expect_accuracy, engine, threads)
+        report, passed = _run_frames(program, data, output, labels, expect_accuracy, engine, threads, stats)
     if not stats:
         for key in ("spikes", "synaptic_events", "hops"):
             report.pop(key, None)
@@ -81,7 +84,9 @@ def _run_frames(
     expected: float | None,
     engine: str,
     threads: int,
+    stats: bool,
 ) -> tuple[dict[str, Any], bool]:
+    from tncc.cost.rapl import EnergyMeter
     from tncc.outputs import OutputFile
     from tncc.progress import progress
     from tncc.session import Session
@@ -99,7 +104,11 @@ def _run_frames(
     if (output or labels) and len(session.outputs) != 1:
         raise InputError(f"the model has {len(session.outputs)} outputs; -o and --labels take a model with one")
     hits = done = 0
-    with progress("running", len(frames), "frames") as update, OutputFile(output, len(frames)) as sink:
+    with (
+        progress("running", len(frames), "frames") as update,
+        OutputFile(output, len(frames)) as sink,
+        EnergyMeter() as meter,
+    ):
         for part in session.stream(frames, progress=update):
             scores = part[session.outputs[0]]
             sink.write(scores)
@@ -123,10 +132,29 @@ def _run_frames(
     }
     if truth is not None:
         report["accuracy"] = accuracy
+    if stats:
+        report |= _predicted(session, meter.energy_uj, len(frames))
     return report, expected is None or (accuracy is not None and accuracy >= expected)
 
 
+def _predicted(session: Session, energy_uj: float | None, frames: int) -> dict[str, Any]:
+    """What this run would cost on the chip, and what it took here where the processor tells."""
+    from tncc.cost.model import predict
+    from tncc.cost.workload import from_stats
+
+    cores = session.program.config.n_cores
+    if not cores:
+        return {}
+    prediction = predict(cores, from_stats(session.stats))
+    per_frame = None if energy_uj is None or not frames else energy_uj / frames
+    return {"predicted": prediction.to_json()} | ({} if per_frame is None else {"cpu_energy_per_frame_uj": per_frame})
+
+
 def _print(report: dict[str, Any]) -> None:
+    report = dict(report)
+    predicted = report.pop("predicted", None)
+    if predicted:
+        report |= {f"predicted_{name}": predicted[name] for name in predicted["range"]}
     for key, value in report.items():
         text = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-        click.echo(f"{key.replace('_', ' '):20}{text}")
+        click.echo(f"{key.replace('_', ' '):36}{text}")

@@ -20,7 +20,7 @@ from tncc.program import Program
 from tncc.report import synapses_by_core, used_axons
 from tncc.runtime.config import OUTPUT, ChipConfig
 from tncc.runtime.engine import Spikes
-from tncc.tables import layer_rows
+from tncc.tables import LAYER_COLUMNS, layer_rows
 
 Array = npt.NDArray[Any]
 
@@ -57,7 +57,6 @@ def document(program: Program, title: str, cost: Cost) -> dict[str, Any]:
     raster = None
     if activity is not None:
         raster = _raster(config, layers, activity, arrays)
-    head, rows = layer_rows(program)
     table = cost_table(cost.prediction, config.n_cores, cost.cpu_energy_per_frame_uj)
     report = program.report()
     return {
@@ -79,7 +78,7 @@ def document(program: Program, title: str, cost: Cost) -> dict[str, Any]:
         "maps": maps,
         "crossbar": crossbar,
         "raster": raster,
-        "layer_table": {"head": head, "rows": rows},
+        "layer_table": {"head": LAYER_COLUMNS, "rows": layer_rows(program)},
         "cost": {"head": table.head, "rows": table.rows, "notes": table.notes},
         "passes": [[name, seconds] for name, seconds in report.get("pass_seconds", {}).items()],
         "facts": [[key.replace("_", " "), _fact(value)] for key, value in report.items() if not _own_table(key)],
