@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tncc.ir.routing import Routes, routes
 from tncc.program import Program
 from tncc.runtime.config import ChipConfig
+from tncc.runtime.memoryless import memoryless_neurons
 
 Array = npt.NDArray[Any]
 
@@ -18,8 +19,8 @@ Array = npt.NDArray[Any]
 def report(program: Program) -> dict[str, Any]:
     """Sizes, hops and provenance of a program; the fields are the contract of docs/cli.md.
 
-    axons_used counts axons that some neuron or input pin drives; synapses, crossbar bits between a used axon and a
-    used neuron; mean_hops is over all neuron-to-axon connections (None where the chip is not placed).
+    axons_used counts axons that some neuron or input pin drives (see used_axons); synapses, crossbar bits between a
+    used axon and a used neuron; mean_hops is over all neuron-to-axon connections (None where the chip is not placed).
     """
     config, metadata = program.config, program.metadata
     layers = metadata.get("layers", [])
@@ -33,6 +34,7 @@ def report(program: Program) -> dict[str, Any]:
         "cores_by_layer": [{"layer": layer["name"], "cores": n} for layer, n in zip(layers, by_layer, strict=True)],
         "splitter_cores": sum(n for layer, n in zip(layers, by_layer, strict=True) if layer["kind"] == "splitter"),
         "neurons_used": int((config.neuron_type >= 0).sum()),
+        "memoryless_neurons": int(memoryless_neurons(config).sum()),
         "axons_used": int(axons.sum()),
         "synapses": int(synapses_by_core(config, axons).sum()),
         "latency_ticks": config.latency_ticks,
@@ -49,8 +51,8 @@ def report(program: Program) -> dict[str, Any]:
 
 
 def used_axons(config: ChipConfig) -> Array:
-    """bool [cores, axons]: driven by some neuron or input pin."""
-    used = np.zeros((config.n_cores, config.axons), bool)
+    """bool [cores, axons]: driven by some neuron or input pin; all of them where spike files are the only input."""
+    used = np.full((config.n_cores, config.axons), config.input_pins == 0)
     used[config.input_core, config.input_axon] = True
     routed = config.target_core >= 0
     used[config.target_core[routed], config.target_axon[routed]] = True

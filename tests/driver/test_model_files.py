@@ -51,6 +51,20 @@ def test_import_run_export(cli, files: Path, engine: str) -> None:
     assert again.read_bytes() == out.read_bytes()
 
 
+def test_inspect(cli, files: Path) -> None:
+    cli("import", files / "model.json", "-o", files / "chip.tnbin")
+    report = json.loads(cli("inspect", files / "chip.tnbin", "--json").out)
+    # Five neurons, of which the two of type 2 are memoryless; any axon may get spikes from a file. Neuron 3 of core 0
+    # and neurons 1 and 3 of core 1 are unused. Core 0 has bits (0, 0), (1, 1), (2, 2) and axon 3's to 0, 1 and 2,
+    # core 1 has (0, 0) and (2, 2).
+    assert {key: report[key] for key in ("neurons_used", "memoryless_neurons", "axons_used", "synapses")} == {
+        "neurons_used": 5,
+        "memoryless_neurons": 2,
+        "axons_used": 8,
+        "synapses": 8,
+    }
+
+
 def test_a_compiled_network_survives_export(model_path: Path, tmp_path: Path) -> None:
     config = tncc.compile(str(model_path)).config
     save(config, {}, tmp_path / "model.json")
