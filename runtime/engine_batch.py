@@ -45,7 +45,7 @@ class BatchEngine(Engine):
             )
             for stage in stages
         ]
-        self._pace = Pace(_BLOCK_TICKS, max(_BLOCK_TICKS, _LINK_BYTES // max(1, self._links)))
+        self._pace = Pace(_BLOCK_TICKS, _LINK_BYTES // max(1, self._links))
 
     @property
     def stats(self) -> Stats:

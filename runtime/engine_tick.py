@@ -105,9 +105,10 @@ class TickEngine(Engine):
 class Pace:
     """Cuts a run into pieces that take about a tenth of a second, so that Ctrl-C is heard between them."""
 
-    def __init__(self, ticks: int = 16, most: int = 1 << 20) -> None:
-        """Begins with pieces of `ticks` and never makes them longer than `most`; doubling and halving from there."""
-        self._ticks, self._most = ticks, most
+    def __init__(self, ticks: int = 1, most: int = 1 << 20) -> None:
+        """Pieces of `ticks` doubled any number of times, up to `most`."""
+        self._least, self._most = ticks, max(ticks, most)
+        self._ticks = min(16 * ticks, self._most)
 
     def pieces(self, ticks: int) -> Iterator[tuple[int, int]]:
         """(begin, end) of each piece in turn; measures how long the caller takes with each."""
@@ -119,7 +120,7 @@ class Pace:
             seconds = time.perf_counter() - started
             if end - begin == self._ticks <= self._most // 2 and seconds < _SECONDS_A_CALL / 2:
                 self._ticks *= 2
-            elif seconds > 2 * _SECONDS_A_CALL and self._ticks > 1:
+            elif seconds > 2 * _SECONDS_A_CALL and self._ticks >= 2 * self._least:
                 self._ticks //= 2
             begin = end
 
