@@ -21,6 +21,7 @@ from tncc.ir.ops import Op
 Array = npt.NDArray[Any]
 WIDTH = 120
 INLINE_ITEMS = 128  # a tensor that needs more list items goes to the sidecar, where there is one
+INLINE_TOTAL = 1 << 20  # numbers in one text without a sidecar
 BLOCK_NEURONS = 4096  # a netlist of more neurons or crossbar rows is written as arrays, not core by core
 
 
@@ -33,7 +34,7 @@ def to_text(module: Graph | Netlist, *, tensors: dict[str, Array] | None = None)
             is written inline. A text whose tensors are thrown away is for reading only.
 
     Raises:
-        CompileError: an attribute of a kind that the text form does not have.
+        CompileError: an attribute of a kind that the text form does not have, or too many numbers to write inline.
     """
     return _Printer(tensors).module(module)
 
@@ -41,6 +42,7 @@ def to_text(module: Graph | Netlist, *, tensors: dict[str, Array] | None = None)
 class _Printer:
     def __init__(self, tensors: dict[str, Array] | None) -> None:
         self.tensors = tensors
+        self.inline = 0  # numbers written so far
 
     def module(self, module: Graph | Netlist) -> str:
         if isinstance(module, Graph):
@@ -124,6 +126,12 @@ class _Printer:
             raise CompileError(f"{name} is a tensor of {array.dtype}, which the text form does not have")
         kind = f"{DTYPE_NAMES[array.dtype]}[{'x'.join(map(str, array.shape))}]"
         if self.tensors is None or array.size <= INLINE_ITEMS or items_needed(array) <= INLINE_ITEMS:
+            self.inline += array.size
+            if self.tensors is None and self.inline > INLINE_TOTAL:
+                raise CompileError(
+                    f"more than {INLINE_TOTAL:,} numbers are too many for one text",
+                    hint="write the module to a file: its tensors go beside it",
+                )
             return f"{kind} {_list(array, indent)}"
         key = unique = re.sub(r"[^A-Za-z0-9_.]", "_", name)
         for number in range(1, len(self.tensors) + 1):

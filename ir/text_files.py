@@ -1,4 +1,4 @@
-"""Text modules in files: NAME.tn, and NAME.npz beside it for the large tensors."""
+"""Text modules in files: NAME.tn, and NAME.tn.npz beside it for the large tensors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def save_text(module: Graph | Netlist, path: str | Path, header: str = "") -> No
     text = to_text(module, tensors=tensors)
     try:
         if tensors:
-            sidecar = path.with_suffix(".npz")
+            sidecar = path.with_name(f"{path.name}.npz")
             data = _npz(tensors)
             _write(sidecar, lambda file: file.write(data))
             text = f"sidecar {quote(sidecar.name)} {quote(hashlib.sha256(data).hexdigest())}\n{text}"

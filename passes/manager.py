@@ -96,9 +96,7 @@ def run_pipeline(
         before = result.module
         _run_step(step, chip, result)
         if check_semantics:
-            result.semantics[step.name] = (
-                compare_meaning(before, result.module, step.name, semantics_seed) if step.exact else "not exact"
-            )
+            result.semantics[step.name] = _meaning(step, before, result.module, semantics_seed)
         if "all" in print_ir_after or step.name in print_ir_after:
             print_ir(f"// after {print_pass(step)}\n{to_text(result.module, tensors={})}")
         if dump_dir is not None:
@@ -127,6 +125,14 @@ def _run_step(step: Pass, chip: Chip, result: PipelineResult) -> None:
     for name in sorted(kept.difference(step.ensures)):
         invariants.check(name, module, chip, f"{step.name} broke")
     result.module, result.ensured = module, kept | set(step.ensures)
+
+
+def _meaning(step: Pass, before: Module, after: Module, seed: int) -> str:
+    if not step.exact:
+        return "not exact"
+    if reasons := [reason for reason in after.approximations if reason not in before.approximations]:
+        return f"not exact: {reasons[0]}"
+    return compare_meaning(before, after, step.name, seed)
 
 
 def _end(steps: Sequence[Pass], stop_after: str | None) -> int:

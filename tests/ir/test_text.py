@@ -110,20 +110,20 @@ def large_graph() -> Graph:
 def test_large_tensors_go_beside_the_file(tmp_path: Path) -> None:
     graph, path = large_graph(), tmp_path / "g.tn"
     save_text(graph, path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["g.npz", "g.tn"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["g.tn", "g.tn.npz"]
     assert path.stat().st_size < 500
     assert load_text(path) == graph
-    with np.load(tmp_path / "g.npz", allow_pickle=False) as arrays:
+    with np.load(tmp_path / "g.tn.npz", allow_pickle=False) as arrays:
         assert arrays["w_0.value"].shape == (40, 50)
-    first = (path.read_bytes(), (tmp_path / "g.npz").read_bytes())
+    first = (path.read_bytes(), (tmp_path / "g.tn.npz").read_bytes())
     save_text(graph, path)
-    assert first == (path.read_bytes(), (tmp_path / "g.npz").read_bytes())
+    assert first == (path.read_bytes(), (tmp_path / "g.tn.npz").read_bytes())
 
 
 def test_a_sidecar_that_was_changed_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "g.tn"
     save_text(large_graph(), path)
-    sidecar = tmp_path / "g.npz"
+    sidecar = tmp_path / "g.tn.npz"
     data = bytearray(sidecar.read_bytes())
     data[len(data) // 2] ^= 1
     sidecar.write_bytes(data)
@@ -141,11 +141,11 @@ def test_a_hostile_sidecar_is_refused(tmp_path: Path) -> None:
     import zipfile
 
     def load(content: bytes) -> None:
-        (tmp_path / "g.npz").write_bytes(content)
+        (tmp_path / "g.tn.npz").write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         (tmp_path / "g.tn").write_text(
-            f'sidecar "g.npz" "{digest}"\nnn.graph @g {{ %c = constant() {{value = f32[9999] @t}} : real[9999] loc("c")'
-            " return %c }"
+            f'sidecar "g.tn.npz" "{digest}"\n'
+            'nn.graph @g { %c = constant() {value = f32[9999] @t} : real[9999] loc("c") return %c }'
         )
         load_text(tmp_path / "g.tn")
 
@@ -166,8 +166,19 @@ def test_a_hostile_sidecar_is_refused(tmp_path: Path) -> None:
         archive(header.getvalue(), zipfile.ZIP_STORED),
         archive(pickled.getvalue(), zipfile.ZIP_STORED),
     ):
-        with pytest.raises(CompileError, match=r"g\.npz: is not an \.npz file: "):
+        with pytest.raises(CompileError, match=r"g\.tn\.npz: is not an \.npz file: "):
             load(content)
+
+
+def test_too_many_numbers_for_one_text() -> None:
+    value = np.random.default_rng(0).integers(0, 2, 1 << 21).astype(np.int8)
+    kind = TensorType(Domain.SPIKES, value.shape)
+    graph = Graph(
+        "g", (), (Constant(inputs=(), output="w", type=kind, location=Location.of("w"), value=value),), ("w",)
+    )
+    with pytest.raises(CompileError, match="more than 1,048,576 numbers are too many for one text\n  hint: write the"):
+        to_text(graph)
+    assert "i8[2097152] @w.value" in to_text(graph, tensors={})
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,8 @@ def test_check_semantics() -> None:
     assert run(named(Do, name="do", exact=False)(flip), check_semantics=True).semantics == {"do": "not exact"}
     assert run(Do(), check_semantics=True).semantics == {"do": "equal"}
     assert run(Do(), check_semantics=True, module=example()).semantics == {"do": "equal"}
+    admits = lambda m: replace(flip(m), approximations=("rounded",))  # noqa: E731
+    assert run(Do(admits), check_semantics=True).semantics == {"do": "not exact: rounded"}
     wrong = example(("target_axon = [0, 1]", "target_axon = [1, 0]"))
     with pytest.raises(CompileError, match="changes what the network computes"):
         run(Do(lambda m: wrong), check_semantics=True, module=example())

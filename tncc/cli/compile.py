@@ -73,9 +73,8 @@ def command(
     """Compile an ONNX MODEL into a chip configuration (.tnbin)."""
     from tncc.compiler import Debugging, Options, compile_model
     from tncc.ir.chip import Chip
-    from tncc.ir.printer import to_text
+    from tncc.ir.text_files import save_text
     from tncc.progress import progress
-    from tncc.runtime.files import write_text
 
     options = Options(
         input_fanout=input_fanout,
@@ -95,7 +94,7 @@ def command(
     with progress("compiling", len(options.passes())) as update:
         result = compile_model(model, options, debugging, lambda name, index, total: update(index, name))
     if result.program is None:
-        write_text(output, to_text(result.module))
+        save_text(result.module, output)
         click.echo(f"stopped after {stop_after}: wrote {output}", err=True)
         return
     result.program.save(output)

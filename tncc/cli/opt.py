@@ -31,9 +31,8 @@ def command(
     from tncc.ir.chip import Chip
     from tncc.ir.netlist import Netlist
     from tncc.ir.printer import to_text
-    from tncc.ir.text_files import load_text
+    from tncc.ir.text_files import load_text, save_text
     from tncc.passes.manager import run_pipeline
-    from tncc.runtime.files import write_text
 
     module = load_text(file)
     result = run_pipeline(
@@ -46,8 +45,7 @@ def command(
     )
     if time_passes:
         print_pass_times(result.seconds)
-    text = to_text(result.module)
     if output:
-        write_text(output, text)
+        save_text(result.module, output)
     else:
-        click.echo(text, nl=False)
+        click.echo(to_text(result.module), nl=False)
