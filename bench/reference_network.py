@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 from tncc.ir.graph import Graph, Value
 from tncc.ir.location import Location
@@ -109,3 +113,97 @@ def spiking_graph(
         )
         last = spec.name
     return Graph("reference", inputs, tuple(ops), (last,))
+
+
+def reference_network(
+    seed: int = 0,
+    width: int = 1,
+    specs: tuple[LayerSpec, ...] | None = None,
+    image: int = IMAGE,
+    classes: int = 10,
+    density: float = DENSITY,
+) -> onnx.ModelProto:
+    """The whole network as ONNX: images float32 [N, 3, image, image] in, class scores float32 [N, classes] out.
+
+    A real-valued 3 x 3 transduction layer and its binary activation come first (they run on the host), then `specs`
+    (the reference network, `width` times as wide, where None) with random channel permutations between them, then the
+    vote: output feature f votes for class f mod classes, averaged over its neurons and positions.
+    """
+    specs = specs if specs is not None else widened(REFERENCE, width)
+    rng = np.random.default_rng(seed)
+    first = specs[0].inputs
+    constants: dict[str, Array] = {
+        "transduction.weight": (rng.standard_normal((first, 3, 3, 3)) / np.sqrt(27)).astype(np.float32),
+        "transduction.threshold": np.full((first, 1, 1), 0.4, np.float32),
+    }
+    nodes = [
+        helper.make_node(
+            "Conv", ["image", "transduction.weight"], ["transduced"], "Conv_transduction", pads=[1, 1, 1, 1]
+        ),
+        helper.make_node("GreaterOrEqual", ["transduced", "transduction.threshold"], ["fired"], "Fire_transduction"),
+        helper.make_node("Cast", ["fired"], ["spikes"], "Cast_transduction", to=TensorProto.FLOAT),
+    ]
+    last = "spikes"
+    for op in spiking_graph(specs, image, seed, density).ops:
+        if isinstance(op, Gather):
+            constants[f"{op.output}.order"] = op.indices.astype(np.int64)
+            nodes.append(
+                helper.make_node("Gather", [last, f"{op.output}.order"], [op.output], str(op.location), axis=1)
+            )
+        elif isinstance(op, SpikingConv2d):
+            constants[f"{op.output}.weight"] = op.weight.astype(np.float32)
+            # sums are integers: half an integer below the threshold divides them without any rounding
+            constants[f"{op.output}.threshold"] = op.threshold.astype(np.float32) - np.float32(0.5)
+            name = str(op.location)
+            nodes += [
+                helper.make_node(
+                    "Conv",
+                    [last, f"{op.output}.weight"],
+                    [f"{op.output}.sum"],
+                    name,
+                    strides=list(op.strides),
+                    pads=list(op.pads),
+                    group=op.groups,
+                ),
+                helper.make_node(
+                    "Greater",
+                    [f"{op.output}.sum", f"{op.output}.threshold"],
+                    [f"{op.output}.fired"],
+                    f"Fire_{op.output}",
+                ),
+                helper.make_node(
+                    "Cast", [f"{op.output}.fired"], [op.output], f"Cast_{op.output}", to=TensorProto.FLOAT
+                ),
+            ]
+        last = op.output
+    features = specs[-1].outputs
+    constants["votes.shape"] = np.array([0, features // classes, classes, -1], np.int64)
+    nodes += [
+        helper.make_node("Reshape", [last, "votes.shape"], ["votes"], "Reshape_votes"),
+        helper.make_node("ReduceMean", ["votes"], ["scores"], "Mean_votes", axes=[1, 3], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "reference",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, image, image])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", classes])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    onnx.checker.check_model(model)
+    return model
+
+
+def main() -> None:
+    """Writes the network to a file."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("output", type=Path, help="the .onnx file to write")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--width", type=int, default=1, help="features and groups of every layer, times this")
+    arguments = parser.parse_args()
+    onnx.save(reference_network(arguments.seed, arguments.width), arguments.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tncc.errors import CompileError
 from tncc.ir.chip import Chip
 from tncc.ir.netlist import OUTPUT, Netlist, Port
+from tncc.passes.mapping.bound import least_cores
 from tncc.passes.mapping.builder import Builder, CoreBlock
 from tncc.passes.mapping.crossbars import conv_crossbars
 from tncc.passes.mapping.fanout import Connections, fan_out
@@ -56,10 +57,11 @@ def emit(network: Network, chip: Chip, decisions: list[Decision], input_levels: 
     times = schedule(network, decisions, input_levels)
     builder = Builder(chip)
     demands = _port_demands(network, times)
+    least = least_cores(network, chip)
     for layer in reversed(network.layers):
         k = len(network.inputs) + layer.index
         wanted = fan_out(builder, network.sources[k].name, Connections.join(demands.pop(k)), times, k)
-        _emit_layer(network, builder, layer, decisions[layer.index], wanted, times, demands)
+        _emit_layer(network, builder, layer, decisions[layer.index], wanted, times, least[layer.index], demands)
     pins = []
     for k in reversed(range(len(network.inputs))):
         pins.append(fan_out(builder, network.sources[k].name, Connections.join(demands.pop(k)), times, k))
@@ -110,6 +112,7 @@ def _emit_layer(
     decision: Decision,
     wanted: Connections,
     times: Schedule,
+    least: int,
     demands: dict[int, list[Connections]],
 ) -> None:
     source = network.source_of(layer.index)
@@ -151,7 +154,7 @@ def _emit_layer(
             name=layer.op.location.nodes[0],
             kind="conv",
             location=str(layer.op.location),
-            note=_note(layer, decision, subsets, copies, count, axon_core.size, core.size, chip),
+            note=_note(layer, decision, subsets, copies, count, axon_core.size, core.size, least, chip),
             crossbars=crossbars,
             crossbar_index=crossbar_index,
             axon_types=np.where(axon_table >= 0, axon_table % 2, 0).astype(np.uint8),
@@ -210,9 +213,10 @@ def _note(
     cores: int,
     axons: int,
     neurons: int,
+    least: int,
     chip: Chip,
 ) -> dict[str, Any]:
-    """What inspect --layers shows."""
+    """What inspect --layers shows; docs/mapping.md says what each entry means."""
     live = copies[copies > 0]
     axon_use, neuron_use = axons / max(1, cores * chip.axons), neurons / max(1, cores * chip.neurons)
     return {
@@ -220,9 +224,10 @@ def _note(
         "tiles": decision.tiling.tiles,
         "feature_subsets": subsets.count,
         "units_per_core": round(decision.tiling.tiles * subsets.count / max(1, cores), 3),
-        "copies_min": int(live.min(initial=0) if not live.size else live.min()),
+        "copies_min": int(live.min()) if live.size else 0,
         "copies_max": int(live.max(initial=0)),
         "fanout_levels": decision.fanout_levels,
+        "least_cores": least,
         "axons": axons,
         "neurons": neurons,
         "limit": "axons" if axon_use >= neuron_use else "neurons",

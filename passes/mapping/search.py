@@ -120,15 +120,15 @@ def _splits(largest: int) -> list[int]:
     return [*found, largest]
 
 
-def _options(model: LayerModel, split: int, chip: Chip) -> Iterator[_Option]:
-    """Every candidate with this feature split whose units fit a core's axons."""
+def _options(model: LayerModel, split: int, chip: Chip, copies: int) -> Iterator[_Option]:
+    """Every candidate with this feature split whose units fit a core's axons. copies: least copies of any output."""
     subsets = model.subsets(split)
     full = np.flatnonzero(subsets.masks.all(axis=1))
     floor = int(subsets.rows_by_subset[:, full].sum(axis=1).max(initial=0))
     features = int(np.bincount(subsets.subset).max())
     limit = max(1, chip.neurons // features) if split < model.largest_group else chip.neurons
     coarsest = 0
-    for tiling in candidates(model.layer, floor, chip.axons, limit):
+    for tiling in candidates(model.layer, floor, chip.axons, limit, copies):
         if coarsest and tiling.tiles > TILES_BEYOND_COARSEST * coarsest and tiling.tiles < model.layer.positions:
             continue
         axons, demand = model.axons_and_demand(tiling, subsets)
@@ -143,9 +143,10 @@ def _visit(network: Network, chip: Chip, layer: SpikingLayer, states: list[_Stat
     fanouts = [_fanouts(state.pending[me], chip) for state in states]
     found: list[_State] = []
     fits, number, enough = False, 0, 0
+    copies = min(_least_copies(trees[0][0]) for trees in fanouts)
     for split in _splits(model.largest_group):
         least = 0
-        for option in _options(model, split, chip):
+        for option in _options(model, split, chip, copies):
             fits = True
             number += 1
             bound = -(-option.total_axons // chip.axons)
@@ -222,6 +223,11 @@ def _fanouts(copies: Array, chip: Chip) -> list[tuple[Array, int]]:
             break
         found.append(fanout_tree(copies, levels, chip))
     return found
+
+
+def _least_copies(copies: Array) -> int:
+    """The fewest copies that any output has; outputs nobody needs do not count."""
+    return int(copies[copies > 0].min()) if np.any(copies) else 1
 
 
 def _reads_before(network: Network, layer: int, visited: int) -> bool:

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tncc.passes.mapping.carving import carve
 from tncc.passes.mapping.wiring import SpikingLayer
 
 Array = npt.NDArray[Any]
+CARVED = 8  # pairs of partitions tried for carving
 Partition = tuple[int, ...]  # sizes of consecutive intervals along one axis
 
 
@@ -108,11 +110,12 @@ def _show(partition: Partition) -> str:
     return ",".join(map(str, partition)) if len(partition) <= 6 else f"{partition[0]},{partition[1]}..{partition[-1]}"
 
 
-def candidates(layer: SpikingLayer, axon_floor: int, axons: int, max_outputs: int) -> Iterator[Tiling]:
+def candidates(layer: SpikingLayer, axon_floor: int, axons: int, max_outputs: int, copies: int) -> Iterator[Tiling]:
     """Tilings whose tiles can fit one core at all, coarse ones first.
 
     axon_floor: axons that some core needs for every input position of its tile. max_outputs: output positions that
-    one core can hold at most.
+    one core can hold at most, with one copy of each. Besides rectangles, rectangles with a few positions carved off
+    where their neurons do not fit with `copies` copies of each.
     """
     _, height, width = layer.op.type.shape
     extents = [_axis_extent(layer, axis) for axis in (0, 1)]
@@ -124,12 +127,28 @@ def candidates(layer: SpikingLayer, axon_floor: int, axons: int, max_outputs: in
             widest = max(extents[axis](int(a), int(b)) for a, b in pairwise(bounds))
             options.append((len(partition), widest, partition))
         choices.append(sorted(options))
-    pairs = [
+    pairs = sorted(
         (rows[0] * columns[0], rows[2], columns[2])
         for rows in choices[0]
         for columns in choices[1]
-        if rows[1] * columns[1] * axon_floor <= axons and max(rows[2]) * max(columns[2]) <= max_outputs
-    ]
-    for _, rows, columns in sorted(pairs):
-        tile = _interval_index(rows)[:, None] * len(columns) + _interval_index(columns)[None, :]
-        yield Tiling.of(f"{_show(rows)} x {_show(columns)}", tile.reshape(-1))
+        if rows[1] * columns[1] * axon_floor <= axons
+    )
+    rectangles = [pair for pair in pairs if max(pair[1]) * max(pair[2]) <= max_outputs]
+    held = max(1, max_outputs // copies)
+    fewest = next((tiles for tiles, rows, columns in rectangles if max(rows) * max(columns) <= held), layer.positions)
+    found = [Tiling.of(_label(rows, columns), _tiles(rows, columns)) for _, rows, columns in rectangles]
+    if axon_floor:
+        large = [pair for pair in pairs if pair[0] < fewest and max(pair[1]) * max(pair[2]) > held]
+        for _, rows, columns in large[-CARVED:]:
+            carved = carve(layer, _tiles(rows, columns), axons // axon_floor, held)
+            if carved is not None and int(carved.max()) + 1 < fewest:
+                found.append(Tiling.of(f"{_label(rows, columns)}, carved", carved))
+    yield from sorted(found, key=lambda tiling: tiling.tiles)
+
+
+def _label(rows: Partition, columns: Partition) -> str:
+    return f"{_show(rows)} x {_show(columns)}"
+
+
+def _tiles(rows: Partition, columns: Partition) -> Array:
+    return (_interval_index(rows)[:, None] * len(columns) + _interval_index(columns)[None, :]).reshape(-1)

@@ -1,0 +1,59 @@
+"""Tiles that are not rectangles: large rectangles with a few output positions cut off, which form tiles of their own.
+
+A rectangle at the corner of a padded map reads few inputs for its size, so that its neurons, not its axons, are what
+does not fit. The positions nearest the border need the fewest inputs: they are cut off and served together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tncc.passes.mapping.wiring import SpikingLayer
+
+Array = npt.NDArray[Any]
+
+MAX_CUT = 256  # positions cut off at most: the search for tiles to serve them is greedy and not vectorised
+
+
+def carve(layer: SpikingLayer, tile: Array, max_inputs: int, max_outputs: int) -> Array | None:
+    """int32 [positions]: `tile` with at most max_outputs positions a tile, the rest served by others or by new tiles.
+
+    A tile reads at most max_inputs input positions. None where more than MAX_CUT positions would be cut off, or more
+    than half of some tile.
+    """
+    sizes = np.bincount(tile)
+    excess = np.maximum(sizes - max_outputs, 0)
+    if not excess.any() or int(excess.sum()) > MAX_CUT or np.any(2 * excess > sizes):
+        return None
+    inputs = layer.input_positions
+    cheap_first = np.lexsort((np.arange(tile.size), (inputs >= 0).sum(axis=1), tile))
+    rank = np.empty(tile.size, np.int64)
+    rank[cheap_first] = np.arange(tile.size) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    cut = np.flatnonzero(rank < excess[tile])
+    found = tile.astype(np.int32)
+    found[cut] = -1
+    read = [set(_inside(inputs[tile == k])) for k in range(sizes.size)]
+    held = (sizes - excess).tolist()
+    for position in cut.tolist():
+        mine = set(_inside(inputs[position]))
+        grown = [
+            (len(read[k] | mine) - len(read[k]), k)
+            for k in range(len(read))
+            if held[k] < max_outputs and len(read[k] | mine) <= max_inputs
+        ]
+        if not grown:
+            grown = [(0, len(read))]
+            read.append(set())
+            held.append(0)
+        chosen = min(grown)[1]
+        found[position] = chosen
+        read[chosen] |= mine
+        held[chosen] += 1
+    return found
+
+
+def _inside(positions: Array) -> list[int]:
+    return [int(p) for p in positions.reshape(-1) if p >= 0]
