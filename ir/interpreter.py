@@ -216,6 +216,10 @@ def _trinary_conv(op: ops.TrinaryConv2d, operands: Sequence[Array]) -> Array:
     return np.asarray(total.astype(np.float32) * op.scale[:, None, None])
 
 
+def _sign_conv(op: ops.SignConv2d, operands: Sequence[Array]) -> Array:
+    return _trinary_conv(op, [2 * operands[0].astype(np.int8) - 1])
+
+
 def _spiking_conv(op: ops.SpikingConv2d, operands: Sequence[Array]) -> Array:
     return np.greater_equal(_weighted_sum(operands[0], op), op.threshold)
 
@@ -266,6 +270,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.Conv2d: _conv,
     ops.Linear: _linear,
     ops.TrinaryConv2d: _trinary_conv,
+    ops.SignConv2d: _sign_conv,
     ops.SpikingConv2d: _spiking_conv,
     ops.BatchNorm: _batch_norm,
     ops.Clip: _clip,

@@ -151,6 +151,11 @@ class TrinaryConv2d(Op):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class SignConv2d(TrinaryConv2d):
+    """A TrinaryConv2d on {-1, +1}: its operand's spikes x stand for 2 x - 1, padding for 0."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class SpikingConv2d(Op):
     """What a layer of neurons computes: y = 1 where sum(weight * x) >= threshold, else 0. Spikes in, spikes out.
 

@@ -95,7 +95,7 @@ def _quad(pads: Sequence[int]) -> tuple[int, int, int, int]:
     return top, left, bottom, right
 
 
-@_shape_rule(ops.Conv2d, ops.TrinaryConv2d, ops.SpikingConv2d)
+@_shape_rule(ops.Conv2d, ops.TrinaryConv2d, ops.SignConv2d, ops.SpikingConv2d)
 def _conv(operands: Sequence[Shape], attributes: Mapping[str, Any], shape: Shape | None) -> Shape:
     (operand,), weight, groups = operands, attributes["weight"], attributes["groups"]
     _fit(len(operand) == 3, f"the operand is {_text(operand)}; expected channels x height x width")

@@ -32,10 +32,12 @@ UNARY = ("neg", "abs", "sign", "round", "floor", "ceil", "relu", "sigmoid", "tan
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """The numbers a tensor may hold: a finite set where one is known, else whether all are integers."""
+    """The numbers a tensor may hold: a finite set where one is known, else whether all are integers, and bounds."""
 
     finite: frozenset[float] | None
     integer: bool = False
+    low: float = -math.inf  # of a finite set nothing is said here
+    high: float = math.inf
 
     @staticmethod
     def of(numbers: Array) -> Values:
@@ -50,6 +52,18 @@ class Values:
     def of_domain(domain: Domain) -> Values:
         """All numbers of a domain."""
         return _DOMAIN_VALUES[domain]
+
+    @staticmethod
+    def between(low: float, high: float, integer: bool) -> Values:
+        """All numbers, or integers, from low to high; a finite set where they are few."""
+        if integer and high - low < MAX_SET:
+            return Values.of(np.arange(low, high + 1))
+        return Values(None, integer, low, high)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The lowest and the highest of them."""
+        return (min(self.finite), max(self.finite)) if self.finite else (self.low, self.high)
 
     @property
     def domain(self) -> Domain:
@@ -69,7 +83,8 @@ class Values:
 
     def __or__(self, other: Values) -> Values:
         if self.finite is None or other.finite is None:
-            return Values(None, self.integer and other.integer)
+            (low, high), (other_low, other_high) = self.bounds, other.bounds
+            return Values.between(min(low, other_low), max(high, other_high), self.integer and other.integer)
         return Values.of(np.array(sorted(self.finite | other.finite)))
 
 
@@ -116,7 +131,7 @@ def infer_values(
         return Values.of(attributes["value"])
     needs_spikes = (
         operands[:1]
-        if op_class in (ops.SpikingConv2d, ops.Where)
+        if op_class in (ops.SpikingConv2d, ops.SignConv2d, ops.Where)
         else operands
         if kind == "not" or kind in LOGIC
         else ()
@@ -140,22 +155,26 @@ def infer_values(
         for operand in operands[1:]:
             found = found | operand
         return found
-    if op_class in (ops.Conv2d, ops.Linear, ops.TrinaryConv2d):
+    if op_class in (ops.Conv2d, ops.Linear, ops.TrinaryConv2d, ops.SignConv2d):
         integer = operands[0].integer and Values.of(attributes["weight"]).integer
         return INT if integer and ("scale" not in attributes or Values.of(attributes["scale"]).integer) else REAL
     return REAL
 
 
 def _unary_values(kind: str, operand: Values) -> Values:
-    function = _UNARY_FUNCTIONS.get(kind)
-    if function is None:
-        return REAL
+    if kind in ("sigmoid", "tanh"):
+        return Values.between(0.0 if kind == "sigmoid" else -1.0, 1.0, integer=False)
+    function = _UNARY_FUNCTIONS[kind]
     if operand.finite is not None:
         return Values.of(function(np.array(sorted(operand.finite), np.float32)))
-    if kind == "sign":
-        return Values(frozenset({-1.0, 0.0, 1.0}), integer=True)
-    # rounding an infinity leaves an infinity, so reals stay reals
-    return INT if operand.integer else REAL
+    low, high = operand.bounds
+    if kind in ("neg", "abs"):
+        low, high = (-high, -low) if kind == "neg" else (max(low, -high, 0.0), max(-low, high))
+    else:
+        low, high = (float(bound) for bound in function(np.array([low, high])))
+    # rounding an infinity leaves an infinity, so reals without bounds stay reals
+    rounded = kind in ("round", "floor", "ceil") and math.isfinite(low) and math.isfinite(high)
+    return Values.between(low, high, operand.integer or rounded or kind == "sign")
 
 
 def _binary_values(kind: str, a: Values, b: Values) -> Values:
@@ -170,4 +189,5 @@ def _clip_values(operand: Values, low: float, high: float) -> Values:
     if operand.finite is not None:
         return Values.of(np.clip(np.array(sorted(operand.finite), np.float32), low, high))
     bounds_integer = all(math.isinf(bound) or bound == round(bound) for bound in (low, high))
-    return INT if operand.integer and bounds_integer else REAL
+    lowest, highest = (float(bound) for bound in np.clip(operand.bounds, low, high))
+    return Values.between(lowest, highest, operand.integer and bounds_integer)
