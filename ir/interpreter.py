@@ -136,6 +136,7 @@ UNARY: dict[str, Callable[[Array], Array]] = {
     "neg": np.negative,
     "abs": np.abs,
     "sign": np.sign,
+    "strict_sign": np.sign,
     "round": np.rint,
     "floor": np.floor,
     "ceil": np.ceil,
@@ -186,7 +187,7 @@ def windows(x: Array, kernel: Sequence[int], op: Any, fill: float) -> Array:
     return view[:, :, :: op.strides[0], :: op.strides[1], ::dh, ::dw]
 
 
-def _weighted_sum(x: Array, op: Any) -> Array:
+def weighted_sum(x: Array, op: Any) -> Array:
     """sum(weight * x), grouped and strided: float32 for real weights or operands, else an exact integer sum."""
     weight, groups = op.weight, op.groups
     out, per_group, kh, kw = weight.shape
@@ -208,11 +209,11 @@ def _weighted_sum(x: Array, op: Any) -> Array:
 
 
 def _conv(op: ops.Conv2d, operands: Sequence[Array]) -> Array:
-    return _weighted_sum(operands[0], op)
+    return weighted_sum(operands[0], op)
 
 
 def _trinary_conv(op: ops.TrinaryConv2d, operands: Sequence[Array]) -> Array:
-    total = _weighted_sum(operands[0], op)
+    total = weighted_sum(operands[0], op)
     return np.asarray(total.astype(np.float32) * op.scale[:, None, None])
 
 
@@ -221,7 +222,7 @@ def _sign_conv(op: ops.SignConv2d, operands: Sequence[Array]) -> Array:
 
 
 def _spiking_conv(op: ops.SpikingConv2d, operands: Sequence[Array]) -> Array:
-    return np.greater_equal(_weighted_sum(operands[0], op), op.threshold)
+    return np.greater_equal(weighted_sum(operands[0], op), op.threshold)
 
 
 def _linear(op: ops.Linear, operands: Sequence[Array]) -> Array:

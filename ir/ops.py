@@ -197,7 +197,8 @@ class Clip(Op):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Unary(Op):
-    """y = kind(x): neg, abs, sign (three-valued), round (half to even), floor, ceil, relu, sigmoid, tanh, not."""
+    """y = kind(x): neg, abs, sign (three-valued), strict_sign (it is promised that x is
+    never 0), round (half to even), floor, ceil, relu, sigmoid, tanh, not."""
 
     kind: str
 

@@ -27,7 +27,7 @@ MAX_SET = 16  # a larger value set is forgotten
 COMPARISONS = ("ge", "gt", "le", "lt", "eq")
 LOGIC = ("and", "or", "xor")
 ARITHMETIC = ("add", "sub", "mul", "div", "min", "max")
-UNARY = ("neg", "abs", "sign", "round", "floor", "ceil", "relu", "sigmoid", "tanh", "not")
+UNARY = ("neg", "abs", "sign", "strict_sign", "round", "floor", "ceil", "relu", "sigmoid", "tanh", "not")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,7 @@ _UNARY_FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "neg": np.negative,
     "abs": np.abs,
     "sign": np.sign,
+    "strict_sign": np.sign,
     "round": np.rint,
     "floor": np.floor,
     "ceil": np.ceil,
@@ -167,6 +168,8 @@ def _unary_values(kind: str, operand: Values) -> Values:
     function = _UNARY_FUNCTIONS[kind]
     if operand.finite is not None:
         return Values.of(function(np.array(sorted(operand.finite), np.float32)))
+    if kind == "strict_sign":
+        return Values(frozenset({-1.0, 1.0}), integer=True)
     low, high = operand.bounds
     if kind in ("neg", "abs"):
         low, high = (-high, -low) if kind == "neg" else (max(low, -high, 0.0), max(-low, high))

@@ -15,12 +15,12 @@ from tncc.ir.chip import Chip
 from tncc.ir.cone import live, trace
 from tncc.ir.graph import Graph
 from tncc.ir.infer import straight_through
-from tncc.ir.interpreter import rewire
+from tncc.ir.interpreter import rewire, weighted_sum
 from tncc.ir.location import Location
-from tncc.ir.ops import ELEMENTWISE, WIRING, Constant, Gather, Op, SpikingConv2d, TrinaryConv2d
+from tncc.ir.ops import ELEMENTWISE, WIRING, Constant, Gather, Op, SignConv2d, SpikingConv2d, TrinaryConv2d
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
-from tncc.passes.rounding import Interval, WeightedSum, carried, constant, step, weighted_sum
+from tncc.passes.rounding import Interval, WeightedSum, bounded_sum, carried, constant, step
 
 Array = npt.NDArray[Any]
 
@@ -118,10 +118,11 @@ class _Fold:
         self.layer = _source(graph, op)
         self.cone = trace(graph, op.output)
         self.channels = int(self.layer.weight.shape[0])
-        counts = [(self.layer.weight == sign).sum(axis=(1, 2, 3), dtype=np.int64) for sign in (-1, 1)]
-        self.lowest, self.highest = -counts[0], counts[1]  # int64 [out]: the sums that can occur
-        self.by_position = not self._is_alike_everywhere()
+        lowest, highest = self._reach()
+        self.by_position = lowest.shape != (self.channels, 1, 1) or not self._is_alike_everywhere()
         self.frame = self.layer.type.shape if self.by_position else (self.channels, 1, 1)
+        # int64 [frame]: the sums of weights of spiking inputs that can occur
+        self.lowest, self.highest = (np.broadcast_to(bound, self.frame) for bound in (lowest, highest))
         self.wiring = self._wiring()
         self.refine = np.zeros(self.channels, bool)
         unsure = self._decide()
@@ -133,6 +134,31 @@ class _Fold:
             unsure = self._decide()
         self.unsure = unsure
         self._threshold()
+
+    def _reach(self) -> tuple[Array, Array]:
+        """Lowest and highest sum of weights, int64 [out, 1, 1]; by position where padding hides inputs that count.
+
+        Spikes in the padding are merely absent. Signs are not: a window that reaches into it has fewer terms.
+        """
+        weight = self.layer.weight
+        if isinstance(self.layer, SignConv2d) and any(self.layer.pads):
+            everything = np.ones((1, *self.graph.types[self.layer.inputs[0]].shape), np.uint8)
+            counts = [weighted_sum(everything, replace(self.layer, weight=weight == sign))[0] for sign in (-1, 1)]
+        else:
+            counts = [(weight == sign).sum(axis=(1, 2, 3)).reshape(-1, 1, 1) for sign in (-1, 1)]
+        return -counts[0].astype(np.int64), counts[1].astype(np.int64)
+
+    def _model_sums(self, sums: Array) -> WeightedSum:
+        """What the source model adds up where the inputs that spike have weights that sum to `sums` [n]."""
+        column = (1, self.channels, 1, 1)
+        n, low, high = sums.reshape(-1, 1, 1, 1), self.lowest[None], self.highest[None]
+        scale, refine = self.layer.scale.reshape(column), self.refine.reshape(column)
+        if isinstance(self.layer, SignConv2d):
+            # every input adds a term, +weight or -weight: a sum of n leaves (high + low) - n for the others
+            return WeightedSum(n=2 * n - (high + low), scale=scale, plus=high - low, minus=high - low, refine=refine)
+        return WeightedSum(
+            n=np.broadcast_to(n, (n.size, *self.frame)), scale=scale, plus=high, minus=-low, refine=refine
+        )
 
     def _is_alike_everywhere(self) -> bool:
         """Whether no op of the cone tells one position of a channel from another."""
@@ -181,17 +207,9 @@ class _Fold:
         """(sums, results) for all sums from the lowest to the highest that any channel has, ascending, in chunks."""
         everything = np.arange(int(self.lowest.min()), int(self.highest.max()) + 1)
         chunk = max(1, ELEMENTS // int(np.prod(self.frame)))
-        column = (1, self.channels, 1, 1)
         for start in range(0, everything.size, chunk):
             sums = everything[start : start + chunk]
-            source = WeightedSum(
-                n=np.broadcast_to(sums.reshape(-1, 1, 1, 1), (sums.size, *self.frame)),
-                scale=self.layer.scale.reshape(column),
-                plus=self.highest.reshape(column),
-                minus=-self.lowest.reshape(column),
-                refine=self.refine.reshape(column),
-            )
-            values = {self.layer.output: weighted_sum(source)}
+            values = {self.layer.output: bounded_sum(self._model_sums(sums))}
             for op in self.cone.ops:
                 if isinstance(op, Constant):
                     values[op.output] = constant(op)
@@ -210,7 +228,7 @@ class _Fold:
         """
         shape = self.wiring.shape
         channel = self._channel_of_elements()
-        lowest, highest = self.lowest[channel], self.highest[channel]
+        lowest, highest = self._of_elements(self.lowest), self._of_elements(self.highest)
         self.first = np.full(shape, np.iinfo(np.int64).max)
         self.last = np.full(shape, np.iinfo(np.int64).min)
         self.count = np.zeros(shape, np.int64)
@@ -224,7 +242,7 @@ class _Fold:
                 at = tuple(np.argwhere(~spikes & reachable)[0])
                 raise CompileError(
                     f"output channel {channel[at[1:]]}: the result is {value[at]} where the integer sum is "
-                    f"{sums[at[0]]}; a spike is 0 or 1",
+                    f"{self._shown(sums[at[0]], at[1:])}; a spike is 0 or 1",
                     self._location(),
                 )
             fires = (value == 1) & reachable
@@ -232,19 +250,28 @@ class _Fold:
             self.last = np.maximum(self.last, np.where(fires, n, np.iinfo(np.int64).min).max(axis=0))
             self.count += fires.sum(axis=0)
             unsure = np.broadcast_to(result.low != result.high, value.shape) & reachable
-            rows, *place = np.nonzero(unsure)
-            for c, row in zip(*np.unique(channel[tuple(place)], return_index=True), strict=True):
-                doubts.setdefault(int(c), int(sums[rows[row]]))
+            at_all = np.argwhere(unsure)
+            for c, i in zip(*np.unique(channel[tuple(at_all.T[1:])], return_index=True), strict=True):
+                doubts.setdefault(int(c), self._shown(sums[at_all[i, 0]], tuple(at_all[i, 1:])))
         return doubts
 
     def _channel_of_elements(self) -> Array:
         positions = int(np.prod(self.frame[1:]))
         return self.wiring // positions
 
+    def _of_elements(self, frame: Array) -> Array:
+        """Of an array [frame] what belongs to each element of the result."""
+        return np.asarray(frame.reshape(-1)[self.wiring])
+
+    def _shown(self, n: int, at: tuple[int, ...]) -> int:
+        """The integer sum that the source model has at an element of the result where n is ours."""
+        sums = np.broadcast_to(self._model_sums(np.array([n])).n, (1, *self.frame))
+        return int(sums.reshape(-1)[self.wiring[at]])
+
     def _threshold(self) -> None:
         """Reads sign [out] and threshold (the layer's frame) off the decisions."""
         channel = self._channel_of_elements()
-        lowest, highest = self.lowest[channel], self.highest[channel]
+        lowest, highest = self._of_elements(self.lowest), self._of_elements(self.highest)
         never, always = self.count == 0, self.count == highest - lowest + 1
         one_run = never | (self.last - self.first + 1 == self.count)
         rising = always | never | (one_run & (self.last == highest))
@@ -265,13 +292,13 @@ class _Fold:
         # a neuron with sums -highest..-lowest after the flip; silent ones get a threshold just above all sums
         bottom, top = np.where(flipped, -highest, lowest), np.where(flipped, -lowest, highest)
         found = np.select([never, always, flipped], [top + 1, bottom, -self.last], self.first)
-        silent = np.where(must_fall, -self.lowest, self.highest) + 1
-        self.threshold = np.broadcast_to(silent[:, None, None], self.frame).astype(np.int32)
+        silent = np.where(must_fall[:, None, None], -self.lowest, self.highest) + 1
+        self.threshold = silent.astype(np.int32)
         self.threshold.reshape(-1)[self.wiring.reshape(-1)] = found.reshape(-1)
 
     def _not_monotone(self, at: tuple[int, ...]) -> CompileError:
         channel = int(self._channel_of_elements()[at])
-        low, high = int(self.lowest[channel]), int(self.highest[channel])
+        low, high = int(self._of_elements(self.lowest)[at]), int(self._of_elements(self.highest)[at])
         decisions = np.zeros(high - low + 1, bool)
         for sums, result in self._evaluations():
             value = np.broadcast_to(result.value, (sums.size, *self.wiring.shape)).reshape(sums.size, -1)[
@@ -280,10 +307,11 @@ class _Fold:
             inside = (sums >= low) & (sums <= high)
             decisions[sums[inside] - low] = value[inside] == 1
         edges = np.flatnonzero(np.diff(np.concatenate([[False], decisions, [False]]).astype(np.int8))).reshape(-1, 2)
-        runs = [f"{low + a}" if b - a == 1 else f"{low + a}..{low + b - 1}" for a, b in edges]
+        shown = [(self._shown(low + a, at), self._shown(low + b - 1, at)) for a, b in edges]
+        runs = [f"{a}" if a == b else f"{a}..{b}" for a, b in shown]
         return CompileError(
             f"output channel {channel} fires at the integer sums {', '.join(runs[:4])}{', ...' * (len(runs) > 4)} of "
-            f"{low}..{high}: neither all above nor all below one threshold",
+            f"{self._shown(low, at)}..{self._shown(high, at)}: neither all above nor all below one threshold",
             self._location(),
             "use one comparison a neuron; two layers can combine two comparisons",
         )

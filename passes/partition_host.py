@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -31,12 +31,13 @@ from tncc.passes.base import Module, Pass
 from tncc.passes.trinarize_weights import trinary_form
 
 LAYERS = (Conv2d, Linear, TrinaryConv2d, SpikingConv2d, AveragePool2d, MaxPool2d)
+MOVES = (*WIRING, MaxPool2d)
 INPUTS = ("auto", "spikes", "real")
 
 
 @dataclass(frozen=True)
 class PartitionHost(Pass):
-    """The graph between the first spikes and the last spiking layer.
+    """The graph between the first binary values (spikes, or signs {-1, +1}) and the last spiking layer.
 
     The result's inputs are the tensors in which spikes enter, its outputs those in which they leave; both keep
     their names, so the host's subgraphs can be cut out of the source model there.
@@ -60,7 +61,7 @@ class PartitionHost(Pass):
         assert isinstance(module, Graph)
         if self.inputs not in INPUTS:
             raise CompileError(f"inputs={self.inputs} is unknown; there are {', '.join(INPUTS)}", self.name)
-        return _Partition(_typed_inputs(module, self.inputs)).chip_graph()
+        return _Partition(_two_valued(_typed_inputs(module, self.inputs))).chip_graph()
 
 
 def _typed_inputs(graph: Graph, choice: str) -> Graph:
@@ -69,22 +70,36 @@ def _typed_inputs(graph: Graph, choice: str) -> Graph:
         return graph
     inputs = tuple(
         Value(value.name, TensorType(Domain.SPIKES, value.type.shape))
-        if choice == "spikes" or _feeds_trinary_layers(graph, value.name)
+        if choice == "spikes" or _all_readers(graph, value.name, _is_trinary)
         else value
         for value in graph.inputs
     )
     return graph if inputs == graph.inputs else infer_domains(replace(graph, inputs=inputs))
 
 
-def _feeds_trinary_layers(graph: Graph, name: str) -> bool:
-    """Whether everything that reads a value, through wiring, is a weighted layer with trinary weights."""
+def _all_readers(graph: Graph, name: str, test: Callable[[Op], bool], through: tuple[type[Op], ...] = WIRING) -> bool:
+    """Whether something reads a value, and everything that does, through wiring, passes the test."""
     readers = graph.consumers[name]
     return bool(readers) and all(
-        _feeds_trinary_layers(graph, op.output)
-        if isinstance(op, WIRING)
-        else isinstance(op, Conv2d | Linear) and bool(np.all(trinary_form(op.weight)[2]))
-        for op in readers
+        _all_readers(graph, op.output, test, through) if isinstance(op, through) else test(op) for op in readers
     )
+
+
+def _is_trinary(op: Op) -> bool:
+    return isinstance(op, Conv2d | Linear) and bool(np.all(trinary_form(op.weight)[2]))
+
+
+def _two_valued(graph: Graph) -> Graph:
+    """The graph where a sign(x) that only layers read counts as {-1, +1}; fold-thresholds sees to it that it is."""
+
+    def strict(op: Op) -> Op:
+        three_valued = isinstance(op, Unary) and op.kind == "sign" and op.type.domain is Domain.INT
+        if three_valued and _all_readers(graph, op.output, lambda reader: isinstance(reader, LAYERS), MOVES):
+            return replace(op, **{"kind": "strict_sign"})
+        return op
+
+    rewritten = graph.with_ops([strict(op) for op in graph.ops])
+    return graph if rewritten == graph else infer_domains(rewritten)
 
 
 class _Partition:
@@ -96,8 +111,8 @@ class _Partition:
         self.layers = self._sums_of_spikes()
         self.neurons = self._neurons()
 
-    def _is_spikes(self, name: str) -> bool:
-        return self.graph.types[name].domain is Domain.SPIKES
+    def _is_binary(self, name: str) -> bool:
+        return self.graph.types[name].domain in (Domain.SPIKES, Domain.SIGNS)
 
     def _host_prefix(self) -> set[str]:
         """Values made of nothing but model inputs, up to the first weighted layers that read spikes."""
@@ -109,7 +124,7 @@ class _Partition:
         return host
 
     def _sums_spikes(self, op: Op) -> bool:
-        return isinstance(op, LAYERS) and self._is_spikes(op.inputs[0])
+        return isinstance(op, LAYERS) and self._is_binary(op.inputs[0])
 
     def _sums_of_spikes(self) -> set[str]:
         """Values that depend on a weighted layer that reads spikes."""
@@ -124,7 +139,7 @@ class _Partition:
         neurons = {
             op.output
             for op in self.graph.ops
-            if op.output in self.layers and self._is_spikes(op.output) and not isinstance(op, WIRING)
+            if op.output in self.layers and self._is_binary(op.output) and not isinstance(op, WIRING)
         }
         for op in self.graph.ops:
             if op.output in neurons:
@@ -150,10 +165,10 @@ class _Partition:
                     op.location,
                     "move it before the first binary activation or after the last spiking layer",
                 )
-            if isinstance(op, LAYERS) and not self._is_spikes(op.inputs[0]):
+            if isinstance(op, LAYERS) and not self._is_binary(op.inputs[0]):
                 raise self._real_operand(op)
             for name in op.inputs:
-                if name in seen or self._is_spikes(name):
+                if name in seen or self._is_binary(name):
                     continue
                 seen.add(name)
                 if name in self.host:
@@ -183,10 +198,7 @@ class _Partition:
         else:
             text = f"the result is not spikes ({self.graph.types[at.output]}), but {op.location} reads it on the chip"
         hint = "put a binary activation (x >= threshold, cast to float) between the two layers"
-        if self.graph.types[at.output].domain is Domain.SIGNS:
-            text = f"the result is {{-1, +1}}, but {op.location} runs on the chip and reads it"
-            hint = "use {0, 1} activations (x >= threshold, cast to float)"
-        elif isinstance(at, MaxPool2d):
+        if isinstance(at, MaxPool2d):
             hint = "pool after the binary activation instead of before it"
         return CompileError(text, at.location, hint)
 
@@ -223,7 +235,7 @@ class _Partition:
                     "let everything behind the spiking layers depend on their outputs only",
                 )
             if name in made and name in self.layers:
-                if not self._is_spikes(name):
+                if not self._is_binary(name):
                     raise CompileError(
                         f"the value {name!r} is read on the host, but it is a sum inside a spiking layer, not spikes",
                         read[name],

@@ -21,8 +21,8 @@ from tncc.ir.suggest import did_you_mean
 from tncc.passes.base import Pass
 
 DEFAULT_PIPELINE = (
-    "canonicalize, partition-host, lower-pools, lower-logic, trinarize-weights, fold-thresholds, split-filter-groups, "
-    "partition-cores, place-cores, route-spikes"
+    "canonicalize, partition-host, trinarize-weights, lower-signs, lower-pools, lower-logic, fold-thresholds, "
+    "split-filter-groups, partition-cores, place-cores, route-spikes"
 )
 
 _PASS = re.compile(r"\s*([A-Za-z0-9_-]+)\s*(?:\{([^{}]*)\})?\s*(,|$)")

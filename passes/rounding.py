@@ -124,7 +124,7 @@ def _largest_results(scale: np.float32, bias: np.float32, plus: int, minus: int)
     return best
 
 
-def weighted_sum(source: WeightedSum) -> Interval:
+def bounded_sum(source: WeightedSum) -> Interval:
     """The bare sums scale * n, as written and bounded."""
     value = source.n.astype(np.float32) * source.scale
     return Interval(value, *source.bounds(np.zeros(())), source)
@@ -226,7 +226,7 @@ def _unary(op: ops.Unary, lows: Sequence[Array], highs: Sequence[Array], _: Sequ
         function = (lambda x: 1 / (1 + np.exp(-x))) if op.kind == "sigmoid" else np.tanh
         error = np.where((low == 0) & (high == 0), 0.0, FUNCTION_ERROR)
         return function(low) - error, function(high) + error
-    monotone = UNARY[op.kind]  # sign, round, floor, ceil, relu
+    monotone = UNARY[op.kind]  # sign, strict_sign, round, floor, ceil, relu
     return monotone(low), monotone(high)
 
 

@@ -16,11 +16,20 @@ from tncc.passes.canonicalize import Canonicalize
 from tncc.passes.fold_thresholds import FoldThresholds
 from tncc.passes.lower_logic import LowerLogic
 from tncc.passes.lower_pools import LowerPools
+from tncc.passes.lower_signs import LowerSigns
 from tncc.passes.partition_host import PartitionHost
 from tncc.passes.trinarize_weights import TrinarizeWeights
 
 CHIP = Chip()
-NN_PASSES = (Canonicalize(), PartitionHost(), LowerPools(), LowerLogic(), TrinarizeWeights(), FoldThresholds())
+NN_PASSES = (
+    Canonicalize(),
+    PartitionHost(),
+    TrinarizeWeights(),
+    LowerSigns(),
+    LowerPools(),
+    LowerLogic(),
+    FoldThresholds(),
+)
 SCALES = (1.0, 0.5, 0.1, 0.37)
 
 

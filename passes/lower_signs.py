@@ -1,0 +1,118 @@
+"""lower-signs: values in {-1, +1} become spikes, where a spike stands for +1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from tncc.ir.builder import Builder
+from tncc.ir.chip import Chip
+from tncc.ir.cone import live, trace
+from tncc.ir.graph import Graph, Value
+from tncc.ir.interpreter import evaluate
+from tncc.ir.location import Location
+from tncc.ir.ops import WIRING, Binary, MaxPool2d, Op, SignConv2d, TrinaryConv2d, Where
+from tncc.ir.types import Domain, TensorType
+from tncc.passes.base import Module, Pass
+
+MOVES = (*WIRING, MaxPool2d)  # what does the same to spikes as to the signs they stand for
+
+
+@dataclass(frozen=True)
+class LowerSigns(Pass):
+    """Layers that read {-1, +1} read spikes instead: TrinaryConv2d becomes SignConv2d.
+
+    Inputs and outputs of the graph that are signs become spikes under the same name; the host encodes and decodes
+    them: a spike where the source model's tensor holds +1.
+    """
+
+    name: ClassVar[str] = "lower-signs"
+    takes: ClassVar[type[Graph]] = Graph
+
+    def run(self, module: Module, chip: Chip) -> Module:
+        assert isinstance(module, Graph)
+        return _Lowering(module).run() if Domain.SIGNS in {t.domain for t in module.types.values()} else module
+
+
+class _Lowering:
+    """One rewriting of one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        types = graph.types
+        spikes = {v.name: TensorType(Domain.SPIKES, v.type.shape) for v in graph.inputs if self._is_signs(v.name)}
+        self.inputs = tuple(Value(v.name, spikes.get(v.name, v.type)) for v in graph.inputs)
+        self.build = Builder(replace(graph, inputs=self.inputs))
+        self.spikes = {name: name for name in spikes}  # signs -> the spikes for them
+        boundary = [name for name in (*spikes, *graph.outputs) if types[name].domain is Domain.SIGNS]
+        # a boundary value keeps its name as spikes, so the signs of that name take another
+        self.renamed = {name: self.build.fresh(f"{name}/signs") for name in dict.fromkeys(boundary)}
+
+    def _is_signs(self, name: str) -> bool:
+        return self.graph.types[name].domain is Domain.SIGNS
+
+    def run(self) -> Graph:
+        for name in tuple(self.spikes):
+            self._decode(name)
+        for op in self.graph.ops:
+            if isinstance(op, TrinaryConv2d) and self._is_signs(op.inputs[0]):
+                operand = self._spikes_of(op.inputs[0])
+                location = op.location.via(LowerSigns.name)
+                self.build.add(SignConv2d, (operand,), op.output, location, **dict(op.attributes()))
+            else:
+                inputs = tuple(self.renamed.get(name, name) for name in op.inputs)
+                self.build.append(replace(op, inputs=inputs, output=self.renamed.get(op.output, op.output)))
+            if op.output in self.renamed:
+                self._spikes_of(op.output)
+        return live(replace(self.graph, inputs=self.inputs, ops=tuple(self.build.ops)))
+
+    def _decode(self, name: str) -> None:
+        """Adds the signs that an input's spikes stand for, for readers other than layers."""
+        location = Location.of(name).via(LowerSigns.name)
+        plus, minus = (self.build.constant(value, f"{name}/{value:+}", location) for value in (1, -1))
+        type = self.graph.types[name]
+        self.build.append(Where(inputs=(name, plus, minus), output=self.renamed[name], type=type, location=location))
+
+    def _spikes_of(self, name: str) -> str:
+        """The spikes that stand for a value in {-1, +1}; adds them where they are not there yet."""
+        if name not in self.spikes:
+            op = self.graph.producer[name]
+            if isinstance(op, MOVES):
+                operands = tuple(self._spikes_of(operand) for operand in op.inputs)
+                self.spikes[name] = self._append(replace(op, inputs=operands), name)
+            else:
+                self.spikes[name] = self._made_of(name) or self._encode(op)
+        return self.spikes[name]
+
+    def _append(self, op: Op, name: str) -> str:
+        """Adds an op whose result is the spikes for `name`."""
+        output = name if name in self.renamed else self.build.fresh(f"{name}/spikes")
+        type, location = TensorType(Domain.SPIKES, op.type.shape), op.location.via(LowerSigns.name)
+        return self.build.append(replace(op, output=output, type=type, location=location))
+
+    def _made_of(self, name: str) -> str | None:
+        """Spikes of which `name` is made by b -> 2 b - 1 in whatever form; None where it is not."""
+        cone = trace(self.graph, name, through_spikes=False)
+        frame = TensorType(Domain.SPIKES, self.graph.types[name].shape)
+        moved = any(isinstance(op, WIRING) for op in cone.ops)
+        if name in self.renamed or moved or [self.graph.types[source] for source in cone.sources] != [frame]:
+            return None
+        for spike, sign in ((0, -1), (1, 1)):
+            values = {cone.sources[0]: np.full((1, *frame.shape), spike, np.uint8)}
+            for op in cone.ops:
+                values[op.output] = evaluate(op, [values[operand] for operand in op.inputs])
+            if not np.all(values[name] == sign):
+                return None
+        return cone.sources[0]
+
+    def _encode(self, op: Op) -> str:
+        """Adds (x + 1) / 2, which makes a spike of +1 and nothing spike-like of what is not a sign after all."""
+        location = op.location.via(LowerSigns.name)
+        signs = self.renamed.get(op.output, op.output)
+        one = self.build.constant(1, f"{op.output}/one", location)
+        half = self.build.constant(0.5, f"{op.output}/half", location)
+        raised = self.build.add(Binary, (signs, one), self.build.fresh(f"{op.output}/raised"), location, kind="add")
+        spikes = Binary(inputs=(raised, half), output=op.output, type=op.type, location=location, kind="mul")
+        return self._append(spikes, op.output)
