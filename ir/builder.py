@@ -34,6 +34,10 @@ class Builder:
         self._taken.add(name)
         return name
 
+    def reserve(self, *names: str) -> None:
+        """Keeps `fresh` from giving these names."""
+        self._taken.update(names)
+
     def append(self, op: Op) -> str:
         """Adds a finished op; returns the name of its result."""
         self.ops.append(op)

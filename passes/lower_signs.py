@@ -17,6 +17,7 @@ from tncc.ir.ops import WIRING, Binary, MaxPool2d, Op, SignConv2d, TrinaryConv2d
 from tncc.ir.types import Domain, TensorType
 from tncc.passes.base import Module, Pass
 
+SPIKES_SUFFIX = "/spikes"
 MOVES = (*WIRING, MaxPool2d)  # what does the same to spikes as to the signs they stand for
 
 
@@ -24,8 +25,8 @@ MOVES = (*WIRING, MaxPool2d)  # what does the same to spikes as to the signs the
 class LowerSigns(Pass):
     """Layers that read {-1, +1} read spikes instead: TrinaryConv2d becomes SignConv2d.
 
-    Inputs and outputs of the graph that are signs become spikes under the same name; the host encodes and decodes
-    them: a spike where the source model's tensor holds +1.
+    Inputs and outputs of the graph that are signs become spikes under the name of the source model's tensor and
+    "/spikes"; the host encodes and decodes them: a spike where the tensor holds +1.
     """
 
     name: ClassVar[str] = "lower-signs"
@@ -41,14 +42,12 @@ class _Lowering:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        types = graph.types
-        spikes = {v.name: TensorType(Domain.SPIKES, v.type.shape) for v in graph.inputs if self._is_signs(v.name)}
-        self.inputs = tuple(Value(v.name, spikes.get(v.name, v.type)) for v in graph.inputs)
+        self.spikes = {v.name: v.name + SPIKES_SUFFIX for v in graph.inputs if self._is_signs(v.name)}
+        self.inputs = tuple(
+            Value(self.spikes.get(v.name, v.name), TensorType(Domain.SPIKES, v.type.shape)) for v in graph.inputs
+        )
         self.build = Builder(replace(graph, inputs=self.inputs))
-        self.spikes = {name: name for name in spikes}  # signs -> the spikes for them
-        boundary = [name for name in (*spikes, *graph.outputs) if types[name].domain is Domain.SIGNS]
-        # a boundary value keeps its name as spikes, so the signs of that name take another
-        self.renamed = {name: self.build.fresh(f"{name}/signs") for name in dict.fromkeys(boundary)}
+        self.build.reserve(*graph.types)
 
     def _is_signs(self, name: str) -> bool:
         return self.graph.types[name].domain is Domain.SIGNS
@@ -62,18 +61,16 @@ class _Lowering:
                 location = op.location.via(LowerSigns.name)
                 self.build.add(SignConv2d, (operand,), op.output, location, **dict(op.attributes()))
             else:
-                inputs = tuple(self.renamed.get(name, name) for name in op.inputs)
-                self.build.append(replace(op, inputs=inputs, output=self.renamed.get(op.output, op.output)))
-            if op.output in self.renamed:
-                self._spikes_of(op.output)
-        return live(replace(self.graph, inputs=self.inputs, ops=tuple(self.build.ops)))
+                self.build.append(op)
+        outputs = tuple(self._spikes_of(name) if self._is_signs(name) else name for name in self.graph.outputs)
+        return live(replace(self.graph, inputs=self.inputs, ops=tuple(self.build.ops), outputs=outputs))
 
     def _decode(self, name: str) -> None:
         """Adds the signs that an input's spikes stand for, for readers other than layers."""
         location = Location.of(name).via(LowerSigns.name)
         plus, minus = (self.build.constant(value, f"{name}/{value:+}", location) for value in (1, -1))
         type = self.graph.types[name]
-        self.build.append(Where(inputs=(name, plus, minus), output=self.renamed[name], type=type, location=location))
+        self.build.append(Where(inputs=(self.spikes[name], plus, minus), output=name, type=type, location=location))
 
     def _spikes_of(self, name: str) -> str:
         """The spikes that stand for a value in {-1, +1}; adds them where they are not there yet."""
@@ -81,15 +78,15 @@ class _Lowering:
             op = self.graph.producer[name]
             if isinstance(op, MOVES):
                 operands = tuple(self._spikes_of(operand) for operand in op.inputs)
-                self.spikes[name] = self._append(replace(op, inputs=operands), name)
+                self.spikes[name] = self._append(replace(op, inputs=operands))
             else:
                 self.spikes[name] = self._made_of(name) or self._encode(op)
         return self.spikes[name]
 
-    def _append(self, op: Op, name: str) -> str:
-        """Adds an op whose result is the spikes for `name`."""
-        output = name if name in self.renamed else self.build.fresh(f"{name}/spikes")
+    def _append(self, op: Op) -> str:
+        """Adds an op whose result is spikes, under the name of its result and "/spikes"."""
         type, location = TensorType(Domain.SPIKES, op.type.shape), op.location.via(LowerSigns.name)
+        output = self.build.fresh(op.output + SPIKES_SUFFIX)
         return self.build.append(replace(op, output=output, type=type, location=location))
 
     def _made_of(self, name: str) -> str | None:
@@ -97,7 +94,7 @@ class _Lowering:
         cone = trace(self.graph, name, through_spikes=False)
         frame = TensorType(Domain.SPIKES, self.graph.types[name].shape)
         moved = any(isinstance(op, WIRING) for op in cone.ops)
-        if name in self.renamed or moved or [self.graph.types[source] for source in cone.sources] != [frame]:
+        if name in self.graph.outputs or moved or [self.graph.types[source] for source in cone.sources] != [frame]:
             return None
         for spike, sign in ((0, -1), (1, 1)):
             values = {cone.sources[0]: np.full((1, *frame.shape), spike, np.uint8)}
@@ -110,9 +107,8 @@ class _Lowering:
     def _encode(self, op: Op) -> str:
         """Adds (x + 1) / 2, which makes a spike of +1 and nothing spike-like of what is not a sign after all."""
         location = op.location.via(LowerSigns.name)
-        signs = self.renamed.get(op.output, op.output)
         one = self.build.constant(1, f"{op.output}/one", location)
         half = self.build.constant(0.5, f"{op.output}/half", location)
-        raised = self.build.add(Binary, (signs, one), self.build.fresh(f"{op.output}/raised"), location, kind="add")
+        raised = self.build.add(Binary, (op.output, one), self.build.fresh(f"{op.output}/raised"), location, kind="add")
         spikes = Binary(inputs=(raised, half), output=op.output, type=op.type, location=location, kind="mul")
-        return self._append(spikes, op.output)
+        return self._append(spikes)

@@ -93,10 +93,10 @@ def _two_valued(graph: Graph) -> Graph:
     """The graph where a sign(x) that only layers read counts as {-1, +1}; fold-thresholds sees to it that it is."""
 
     def strict(op: Op) -> Op:
-        three_valued = isinstance(op, Unary) and op.kind == "sign" and op.type.domain is Domain.INT
-        if three_valued and _all_readers(graph, op.output, lambda reader: isinstance(reader, LAYERS), MOVES):
-            return replace(op, **{"kind": "strict_sign"})
-        return op
+        if not (isinstance(op, Unary) and op.kind == "sign" and op.type.domain is Domain.INT):
+            return op
+        layers_only = _all_readers(graph, op.output, lambda reader: isinstance(reader, LAYERS), MOVES)
+        return replace(op, kind="strict_sign") if layers_only else op
 
     rewritten = graph.with_ops([strict(op) for op in graph.ops])
     return graph if rewritten == graph else infer_domains(rewritten)

@@ -61,16 +61,22 @@ class Network:
         parameters.append(self.constant(self.rng.random(channels) + 0.2))
         return self.node("BatchNormalization", x, *parameters)
 
-    def activation(self, x: str, column: tuple[int, ...]) -> str:
-        """One of the ways in which exporters write a binary activation."""
+    def activation(self, x: str, column: tuple[int, ...], signs: bool) -> str:
+        """One of the ways in which exporters write a binary activation, to {0, 1} or {-1, +1}."""
+        if signs and self.rng.random() < 0.4:
+            level = self.constant(self.numbers(*column))
+            return self.node("Sign", self.node("Sub", x, level))
         level = self.constant(self.numbers(*column) if self.rng.random() < 0.5 else self.numbers())
         kind = str(self.rng.choice(["GreaterOrEqual", "Greater", "LessOrEqual", "Less"]))
         truth = self.node(kind, x, level) if self.rng.random() < 0.6 else self.node(kind, level, x)
         if self.rng.random() < 0.2:
             truth = self.node("Not", truth)
-        if self.rng.random() < 0.5:
+        if signs and self.rng.random() < 0.5:
+            spikes = self.node("Cast", truth, to=TensorProto.FLOAT)
+            return self.node("Sub", self.node("Mul", spikes, self.constant(2.0)), self.constant(1.0))
+        if self.rng.random() < 0.5 and not signs:
             return self.node("Cast", truth, to=TensorProto.FLOAT)
-        return self.node("Where", truth, self.constant(1.0), self.constant(0.0))
+        return self.node("Where", truth, self.constant(1.0), self.constant(-1.0 if signs else 0.0))
 
     def model(self, shape: tuple[int, ...], output: str) -> onnx.ModelProto:
         graph = helper.make_graph(
@@ -86,7 +92,7 @@ class Network:
 def random_model(rng: np.random.Generator) -> tuple[onnx.ModelProto, bool, tuple[int, ...]]:
     """(model, whether its input is real, the input's frame shape)."""
     net = Network(rng)
-    real = bool(rng.random() < 0.6)
+    real, signs = bool(rng.random() < 0.6), bool(rng.random() < 0.4)
     channels = int(rng.integers(1, 4))
     shape = (channels, int(rng.integers(6, 9)), int(rng.integers(6, 9)))
     grid = list(shape[1:])
@@ -104,7 +110,7 @@ def random_model(rng: np.random.Generator) -> tuple[onnx.ModelProto, bool, tuple
         channels = out
         if rng.random() < 0.5:
             x = net.norm(x, channels)
-        x = net.activation(x, (channels, 1, 1))
+        x = net.activation(x, (channels, 1, 1), signs)
         if rng.random() < 0.3:
             x = net.node("MaxPool", x, kernel_shape=[2, 2], strides=[1, 1], pads=[0, 1, 1, 0])
         if rng.random() < 0.4:

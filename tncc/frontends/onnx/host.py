@@ -19,8 +19,9 @@ def split_host(model: onnx.ModelProto, entering: list[str], leaving: list[str]) 
 
     Args:
         model: a cleaned model, as `load` returns it.
-        entering: tensors whose spikes enter the chip.
-        leaving: tensors whose spikes leave the chip.
+        entering: tensors whose spikes enter the chip. A name that no tensor has and that ends in "/spikes" stands for
+            a tensor in {-1, +1}: a spike where it holds +1 (and half a spike where, against its promise, it holds 0).
+        leaving: tensors whose spikes leave the chip; "/spikes" as before.
 
     Returns:
         (prefix, suffix). The prefix computes those of `entering` that are not inputs of the model, from the inputs of
@@ -51,9 +52,10 @@ def _cut(
 ) -> bytes:
     """The subgraph from the boundary tensors `sources` (or the model's inputs) to `targets`, serialised."""
     constants = initializers(model)
-    available = [node for node in model.graph.node if not set(sources).intersection(node.output)]
-    nodes = list(needed_nodes(available, set(targets)))[::-1]
-    read = set(targets).union(*(node.input for node in nodes))
+    tensors = {name: _tensor(name, types) for name in (*sources, *targets)}
+    available = [node for node in model.graph.node if not {tensors[name] for name in sources}.intersection(node.output)]
+    nodes = list(needed_nodes(available, {tensors[name] for name in targets}))[::-1]
+    read = {tensors[name] for name in targets}.union(*(node.input for node in nodes))
     graph_inputs = [value.name for value in model.graph.input if value.name in read]
     if part == "suffix":
         bypassing = [name for name in graph_inputs if name not in sources]
@@ -63,29 +65,25 @@ def _cut(
                 _reader(nodes, bypassing[0]),
                 "let everything after the spiking layers depend on their outputs only",
             )
-    renamed: dict[str, str] = {}
-    before: list[onnx.NodeProto] = []
-    after: list[onnx.NodeProto] = []
+    boundary = _Boundary(part, types, constants)
     values_in, values_out = [], []
     for name in sources if part == "suffix" else graph_inputs:
-        if name not in read:
+        tensor = tensors.get(name, name)
+        if tensor not in read:
             continue
-        value = onnx.ValueInfoProto(name=name, type=types[name])
+        value = onnx.ValueInfoProto(name=name, type=types[tensor])
         if part == "suffix":
-            original = types[name].tensor_type.elem_type
             value.type.tensor_type.elem_type = FLOAT
-            if original != FLOAT:
-                renamed[name] = _fresh(f"{name}.{part}", types, constants)
-                before.append(onnx.helper.make_node("Cast", [name], [renamed[name]], f"{name}.cast", to=original))
+            boundary.decode(name, tensor)
         value.type.tensor_type.shape.dim[0].Clear()
         value.type.tensor_type.shape.dim[0].dim_param = BATCH
         values_in.append(value)
     for name in targets:
-        value = onnx.ValueInfoProto(name=name, type=types[name])
-        if part == "prefix" and types[name].tensor_type.elem_type != FLOAT:
+        tensor = tensors[name]
+        value = onnx.ValueInfoProto(name=name, type=types[tensor])
+        if part == "prefix":
             value.type.tensor_type.elem_type = FLOAT
-            renamed[name] = _fresh(f"{name}.{part}", types, constants)
-            after.append(onnx.helper.make_node("Cast", [renamed[name]], [name], f"{name}.cast", to=FLOAT))
+            boundary.encode(tensor, name)
         values_out.append(value)
     body = []
     for node in nodes:
@@ -93,21 +91,81 @@ def _cut(
         copy.CopyFrom(node)
         for names in (copy.input, copy.output):
             for i, name in enumerate(names):
-                names[i] = renamed.get(name, name)
+                names[i] = boundary.renamed.get(name, name)
         body.append(copy)
     stored = [tensor for tensor in model.graph.initializer if tensor.name in read]
-    graph = onnx.helper.make_graph([*before, *body, *after], part, values_in, values_out, stored)
+    nodes = [*boundary.before, *body, *boundary.after]
+    graph = onnx.helper.make_graph(nodes, part, values_in, values_out, [*stored, *boundary.constants])
     found = onnx.helper.make_model(
         graph, opset_imports=list(model.opset_import), ir_version=model.ir_version, producer_name="tncc"
     )
     return bytes(found.SerializeToString(deterministic=True))
 
 
+SIGNS = "/spikes"
+
+
+def _tensor(name: str, types: Mapping[str, onnx.TypeProto]) -> str:
+    """The model's tensor that a boundary name stands for."""
+    return name if name in types or not name.endswith(SIGNS) else name.removesuffix(SIGNS)
+
+
+class _Boundary:
+    """Nodes between float32 spikes at the boundary and the model's own tensors: other types, {-1, +1} for {0, 1}."""
+
+    def __init__(self, part: str, types: Mapping[str, onnx.TypeProto], stored: Mapping[str, object]) -> None:
+        self.part, self.types, self.stored = part, types, stored
+        self.before: list[onnx.NodeProto] = []
+        self.after: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.renamed: dict[str, str] = {}  # tensors of the model whose name the boundary takes
+
+    def decode(self, name: str, tensor: str) -> None:
+        """From the spikes `name` to the model's tensor."""
+        steps: list[tuple[str, float]] = [("Mul", 2.0), ("Sub", 1.0)] if name != tensor else []
+        self._chain(self.before, name, tensor, steps, self.types[tensor].tensor_type.elem_type)
+
+    def encode(self, tensor: str, name: str) -> None:
+        """From the model's tensor to the spikes `name`."""
+        steps: list[tuple[str, float]] = [("Add", 1.0), ("Mul", 0.5)] if name != tensor else []
+        own_type = self.types[tensor].tensor_type.elem_type
+        if not steps and own_type == FLOAT:
+            return
+        source = tensor
+        if name == tensor:
+            source = self.renamed[tensor] = _fresh(f"{tensor}.{self.part}", self.types, self.stored)
+        if own_type != FLOAT:
+            target = name if not steps else _fresh(f"{tensor}.float", self.types, self.stored)
+            self.after.append(onnx.helper.make_node("Cast", [source], [target], f"{name}.cast", to=FLOAT))
+            source = target
+        if steps:
+            self._chain(self.after, source, name, steps, FLOAT)
+
+    def _chain(
+        self, nodes: list[onnx.NodeProto], source: str, target: str, steps: list[tuple[str, float]], own_type: int
+    ) -> None:
+        """float32 arithmetic, then a cast where the target is of another type; renames the target where it must."""
+        if not steps and own_type == FLOAT:
+            return
+        if source == target:
+            self.renamed[target] = _fresh(f"{target}.{self.part}", self.types, self.stored)
+            target = self.renamed[target]
+        for i, (op_type, number) in enumerate(steps):
+            last = i == len(steps) - 1 and own_type == FLOAT
+            output = target if last else _fresh(f"{target}.{op_type}", self.types, self.stored)
+            constant = _fresh(f"{target}.{number:g}", self.types, self.stored)
+            self.constants.append(onnx.helper.make_tensor(constant, FLOAT, [], [number]))
+            nodes.append(onnx.helper.make_node(op_type, [source, constant], [output], f"{target}.{op_type}"))
+            source = output
+        if own_type != FLOAT:
+            nodes.append(onnx.helper.make_node("Cast", [source], [target], f"{target}.cast", to=own_type))
+
+
 def _reader(nodes: list[onnx.NodeProto], name: str) -> str:
     return next((node.name for node in nodes if name in node.input), name)
 
 
-def _fresh(base: str, types: dict[str, onnx.TypeProto], constants: Mapping[str, object]) -> str:
+def _fresh(base: str, types: Mapping[str, onnx.TypeProto], constants: Mapping[str, object]) -> str:
     name, count = base, 1
     while name in types or name in constants:
         name, count = f"{base}{count}", count + 1
