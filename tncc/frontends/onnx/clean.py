@@ -20,6 +20,7 @@ import onnx.shape_inference
 
 from tncc.errors import CompileError
 from tncc.frontends.onnx.evaluate import MAX_IR_VERSION, CannotEvaluate, evaluate, is_foldable, why_not_runnable
+from tncc.frontends.onnx.quantizers import lower_quantizers
 
 Array = npt.NDArray[Any]
 
@@ -59,6 +60,8 @@ def clean(model: onnx.ModelProto, where: object) -> Cleaned:
     model = _inline(model, where)
     _constants_to_initializers(model)
     _name_nodes(model)
+    _fold(model)
+    lower_quantizers(model, initializers(model))
     _fold(model)
     if fixed:
         _free_reshapes(model)

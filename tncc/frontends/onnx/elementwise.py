@@ -181,3 +181,51 @@ def batch_norm(importer: Importer, node: Node) -> None:
         variance=variance,
         epsilon=float(node.get("epsilon", 1e-5)),
     )
+
+
+def _quantization(importer: Importer, node: Node, rank: int) -> tuple[str, str | None]:
+    """Scale and zero point (None where it is 0) as constants that broadcast against frames of `rank` dimensions."""
+    scale = node.constant(1)
+    zero_point = node.optional_constant(2)
+    if scale.dtype != np.float32 or node.get("block_size", 0):
+        raise NotModelled("the scale is not float32 per tensor or channel")
+    axis = int(node.get("axis", 1)) % (rank + 1)
+    names: list[str | None] = []
+    for i, value in ((1, scale), (2, zero_point)):
+        if value is None or (i == 2 and not np.any(value)):
+            names.append(None)
+            continue
+        if value.ndim == 1 and value.size > 1:
+            value = value.reshape(-1, *(1,) * (rank - axis))
+        names.append(importer.frame_constant(value, rank, node.input_names[i]))
+    assert names[0] is not None
+    return names[0], names[1]
+
+
+@imports("QuantizeLinear")
+def quantize_linear(importer: Importer, node: Node) -> None:
+    x, output = node.tensor(0), node.outputs[0]
+    element_type = importer.probes[0].element_types.get(output, 0)
+    if element_type not in INTEGERS:
+        raise NotModelled("quantised to other than integers")
+    scale, zero_point = _quantization(importer, node, len(x.shape))
+    value = importer.emit(ops.Binary, (x.name, scale), importer.fresh(f"{output}.scaled"), kind="div")
+    value = importer.emit(ops.Unary, (value,), importer.fresh(f"{output}.rounded"), kind="round")
+    if zero_point is not None:
+        value = importer.emit(ops.Binary, (value, zero_point), importer.fresh(f"{output}.shifted"), kind="add")
+    bounds = np.iinfo(onnx.helper.tensor_dtype_to_np_dtype(element_type))
+    importer.define(
+        output,
+        importer.emit(ops.Clip, (value,), output, low=float(bounds.min), high=float(bounds.max)),
+        element_type,
+    )
+
+
+@imports("DequantizeLinear")
+def dequantize_linear(importer: Importer, node: Node) -> None:
+    x, output = node.tensor(0), node.outputs[0]
+    scale, zero_point = _quantization(importer, node, len(x.shape))
+    value = x.name
+    if zero_point is not None:
+        value = importer.emit(ops.Binary, (value, zero_point), importer.fresh(f"{output}.shifted"), kind="sub")
+    importer.define(output, importer.emit(ops.Binary, (value, scale), output, kind="mul"), FLOAT)
