@@ -5,6 +5,7 @@ In: TEXT (.sfti), RAWI3, CONNPIN. Out: RAWO6 (.sfro), CONNPIN (.sfcp), text (.sf
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ FIRST_OUTPUT = -32  # destCore of output pins 0..255, then downwards
 PINS_A_DEST_CORE = 256
 FORMATS = {".sfro": "RAWO6", ".sfcp": "CONNPIN", ".sfto": "TEXT", ".txt": "TEXT"}
 _TICKS_A_RUN = 256
+_ROWS_AT_ONCE = 1 << 16  # Python integers take ten times the memory of an array
 _MAX_TICK = (1 << 32) - 2
 
 
@@ -50,9 +52,9 @@ def read_events(path: str | Path, config: ChipConfig) -> Events:
     for an unknown encoding, a truncated file or a core or axon that the chip does not have.
     """
     path = Path(path)
-    encoding, header, body = _open(path)
+    encoding, header, body, line = _open(path)
     if encoding == "TEXT":
-        columns = _read_text(body, header, path, ("srcTime", "destCore", "destAxon"))
+        columns = _read_text(body, line, header, path, ("srcTime", "destCore", "destAxon"))
     elif encoding == "RAWI3":
         if len(body) % 12:
             raise FormatError(f"RAWI3 holds 12 bytes a spike, but {len(body)} follow the header (truncated?)", path)
@@ -96,7 +98,7 @@ def _connect(pins: connpin.PinSpikes, config: ChipConfig, path: Path) -> Array:
 def read_recording(path: str | Path) -> Recording:
     """The spikes of a RAWO6, CONNPIN or TEXT recording, in file order."""
     path = Path(path)
-    encoding, header, body = _open(path)
+    encoding, header, body, line = _open(path)
     none = np.zeros(0, np.int64)
     if encoding == "RAWO6":
         if len(body) % 24:
@@ -107,13 +109,13 @@ def read_recording(path: str | Path) -> Recording:
         pins = connpin.read(body, header, path)
         return Recording(encoding, pins.tick, none, none, pins.pin)
     if encoding == "TEXT":
-        columns = _read_text(body, header, path, ("srcTime", "srcCore", "srcNeuron"))
+        columns = _read_text(body, line, header, path, ("srcTime", "srcCore", "srcNeuron"))
         return Recording(encoding, columns[0], columns[1], columns[2], none)
     raise FormatError(f"encoding {encoding!r} is no recording; RAWO6, CONNPIN and TEXT are", path)
 
 
-def _open(path: Path) -> tuple[str, dict[str, Any], memoryview]:
-    """Encoding, header entries and what follows the header."""
+def _open(path: Path) -> tuple[str, dict[str, Any], memoryview, int]:
+    """Encoding, header entries, what follows the header, and the number of the line in which that begins."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -128,7 +130,7 @@ def _open(path: Path) -> tuple[str, dict[str, Any], memoryview]:
         if encoding == "TEXT":
             second, length = decoder.raw_decode(head[at:].lstrip())
             at = len(head) - len(head[at:].lstrip()) + length
-            return encoding, dict(second), memoryview(data)[at:]
+            return encoding, dict(second), memoryview(data)[at:], head.count("\n", 0, at) + 1
         if end < 0:
             raise FormatError("the header does not end (no byte ff; truncated?)", path)
         second = json.loads(head[at:]) if head[at:].strip() else {}
@@ -136,7 +138,7 @@ def _open(path: Path) -> tuple[str, dict[str, Any], memoryview]:
         raise FormatError("not a spike file: it does not begin with a header that names its encoding", path) from error
     if not isinstance(encoding, str) or not isinstance(second, dict):
         raise FormatError("not a spike file: its header is malformed", path)
-    return encoding, second, memoryview(data)[end + 1 :]
+    return encoding, second, memoryview(data)[end + 1 :], 0
 
 
 def _default_delay(header: dict[str, Any], path: Path) -> int:
@@ -146,11 +148,12 @@ def _default_delay(header: dict[str, Any], path: Path) -> int:
     return delay
 
 
-def _read_text(body: memoryview, header: dict[str, Any], path: Path, keys: tuple[str, ...]) -> Array:
+def _read_text(body: memoryview, first_line: int, header: dict[str, Any], path: Path, keys: tuple[str, ...]) -> Array:
     """int64 [len(keys) + 1, spikes]: the named fields of {"spike": {...}} lines, then the delay."""
     default = _default_delay(header, path)
-    rows = []
-    for i, line in enumerate(bytes(body).splitlines()):
+    found = [np.zeros((len(keys) + 1, 0), np.int64)]
+    rows: list[list[int]] = []
+    for i, line in enumerate(io.BytesIO(body), first_line):
         if not line.strip():
             continue
         try:
@@ -160,9 +163,13 @@ def _read_text(body: memoryview, header: dict[str, Any], path: Path, keys: tuple
             row = []
         if not row or any(type(value) is not int or abs(value) > 1 << 40 for value in row):
             expected = '{"spike":{' + ",".join(f'"{key}":0' for key in keys) + "}}"
-            raise FormatError(f"line {i} behind the header is no spike; expected {expected}", path)
+            raise FormatError(f"line {i} is no spike; expected {expected}", path)
         rows.append(row)
-    return np.array(rows, np.int64).reshape(-1, len(keys) + 1).T
+        if len(rows) == _ROWS_AT_ONCE:
+            found.append(np.array(rows, np.int64).T)
+            rows = []
+    found.append(np.array(rows, np.int64).reshape(-1, len(keys) + 1).T)
+    return np.concatenate(found, axis=1)
 
 
 def monitored(config: ChipConfig, monitor: str) -> Array:
@@ -192,7 +199,9 @@ def monitored(config: ChipConfig, monitor: str) -> Array:
             bad = np.flatnonzero((values < 0) | (values >= count))
             if bad.size:
                 raise FormatError(f"selects {name} {values[bad[0]]}; the chip has {name}s 0..{count - 1}", path)
-        record[np.ix_(cores, neurons)] = True
+        record[np.ix_(np.unique(cores), np.unique(neurons))] = (
+            True  # unique: a hostile file repeats them by the million
+        )
     return record
 
 

@@ -65,6 +65,14 @@ def test_text(tmp_path):
     assert read(tmp_path, TEXT) == []
 
 
+def test_long_text(tmp_path, monkeypatch):
+    from tncc.runtime import spikefiles
+
+    lines = [b'{"spike":{"srcTime":%d,"destCore":1,"destAxon":%d}}\r\n' % (i, i % 4) for i in range(7)]
+    monkeypatch.setattr(spikefiles, "_ROWS_AT_ONCE", 3)
+    assert read(tmp_path, TEXT + b"".join(lines)) == [(i, 1, i % 4, 2) for i in range(7)]
+
+
 def test_rawi3(tmp_path):
     body = struct.pack(">6I", 5, 1, 3, 0, 0, 2)
     assert read(tmp_path, binary("RAWI3", b'{"defaultDestinationDelay":1}', body)) == [(5, 1, 3, 1), (0, 0, 2, 1)]
@@ -96,9 +104,9 @@ BAD = [
     (binary("RAWI3", b"{}", struct.pack(">3I", 0, 2, 0)), "spike 0: core is 2; the chip takes 0..1"),
     (binary("RAWI3", b"{}", struct.pack(">3I", 0, 1, 4)), "spike 0: axon is 4; the chip takes 0..3"),
     (binary("RAWI3", b"{}", struct.pack(">3I", 0xFFFFFFFF, 1, 0)), "spike 0: source tick is 4294967295"),
-    (TEXT + b"{}", 'line 1 behind the header is no spike; expected {"spike":{"srcTime":0,"destCore":0,"destAxon":0}}'),
-    (TEXT + b'{"spike":{"srcTime":0,"destCore":0}}', "line 1 behind the header is no spike"),
-    (TEXT + b'{"spike":{"srcTime":0.5,"destCore":0,"destAxon":0}}', "line 1 behind the header is no spike"),
+    (TEXT + b"{}", 'line 3 is no spike; expected {"spike":{"srcTime":0,"destCore":0,"destAxon":0}}'),
+    (TEXT + b'{"spike":{"srcTime":0,"destCore":0}}', "line 3 is no spike"),
+    (TEXT + b'{"spike":{"srcTime":0.5,"destCore":0,"destAxon":0}}', "line 3 is no spike"),
     (TEXT + b'{"spike":{"srcTime":-1,"destCore":0,"destAxon":0}}', "spike 0: source tick is -1"),
     (TEXT + b'{"spike":{"srcTime":0,"destCore":0,"destAxon":0,"destDelay":0}}', "spike 0: delay is 0"),
     (binary("CONNPIN", b"{}", END), "the header lists no connectors"),
@@ -192,6 +200,12 @@ def test_filter_file(tmp_path):
     assert np.argwhere(monitored(CHIP, str(path))).tolist() == [[0, 0], [0, 1], [0, 2], [1, 2]]
     path.write_text('{"MonitorFilterSpecs":[]}')
     assert not monitored(CHIP, str(path)).any()
+
+
+def test_filter_file_that_repeats_itself_by_the_million(tmp_path):
+    path = tmp_path / "filter.json"
+    path.write_text('{"MonitorFilterSpecs":[{"cores":["1x1000000"],"neurons":["2x1000000"]}]}')
+    assert np.argwhere(monitored(CHIP, str(path))).tolist() == [[1, 2]]
 
 
 @pytest.mark.parametrize(
