@@ -27,27 +27,17 @@ class NumpyEngine(Engine):
 
     def __init__(self, config: ChipConfig, *, threads: int = 1) -> None:
         super().__init__(config, threads=threads)
-        row = np.maximum(config.neuron_type, 0)
         self._used = config.neuron_type >= 0
-        self._neuron = (
-            {  # every parameter spread out: int32 [cores, neurons], weights and their flags [4, ...]
-                name: np.ascontiguousarray(
-                    np.moveaxis(config.neuron_types[name], -1, 0)[:, row] if shape else config.neuron_types[name][row],
-                    dtype=np.int32,
-                )
-                for name, (_, shape, _, _) in NEURON_FIELDS.items()
-            }
-            if len(config.neuron_types["leak"])
-            else {name: np.zeros((*shape, *row.shape), np.int32) for name, (_, shape, _, _) in NEURON_FIELDS.items()}
-        )
+        # Every parameter spread out: int32 [cores, neurons]; the weights and their flags [4, cores, neurons].
+        self._neuron = {name: _spread(config.neuron_types[name], config.neuron_type) for name in NEURON_FIELDS}
         self._columns = _crossbar_columns(config)
         self._axon_type = config.axon_types[config.axon_types_index]
         self._routed = config.target_core >= 0
         self._output = config.target_core == OUTPUT
         self._hops = target_hops(config)
-        self._random_threshold = self._used & (self._neuron["threshold_random_bits"] > 0)
-        self._random_leak = self._used & (self._neuron["stochastic_leak"] > 0)
-        self._random_synapse = self._used & (self._neuron["stochastic_weights"] > 0)
+        self._random_threshold = self._neuron["threshold_random_bits"] > 0
+        self._random_leak = self._neuron["stochastic_leak"] > 0
+        self._random_synapse = self._neuron["stochastic_weights"] > 0
         draws = self._random_threshold | self._random_leak | self._random_synapse.any(axis=0)
         self._drawing_cores = np.flatnonzero(draws.any(axis=1))
         self.reset()
@@ -56,7 +46,7 @@ class NumpyEngine(Engine):
         n, config = self.config.n_cores, self.config
         self.tick = 0
         self.stats = Stats(core_spikes=np.zeros(n, np.int64), core_synaptic_events=np.zeros(n, np.int64))
-        self._potential = np.where(self._used, self._neuron["initial_potential"], 0).astype(np.int32)
+        self._potential = self._neuron["initial_potential"].copy()
         self._random = config.seed.copy()
         self._due = np.zeros((DELAY_SLOTS, n, config.axons), np.bool_)  # [tick % 16]: the axons a spike is due on
 
@@ -233,6 +223,13 @@ def _stochastic_synapses(engine: NumpyEngine, active: Array) -> tuple[Array, Arr
         found.append(np.stack([cores[core], neuron, axon]))
     core, neuron, axon = np.concatenate(found, axis=1)
     return core, neuron, axon
+
+
+def _spread(values: Array, neuron_type: Array) -> Array:
+    """One parameter of all neuron types, [T] or [T, 4], as int32 [N, M] or [4, N, M]; 0 for unused neurons."""
+    unused = np.zeros((1, *values.shape[1:]), np.int32)
+    found = np.concatenate([values, unused])[neuron_type]  # -1 is the last row
+    return np.ascontiguousarray(np.moveaxis(found, 2, 0) if found.ndim == 3 else found, np.int32)
 
 
 def _words(bits: Array) -> Array:
