@@ -331,9 +331,10 @@ class _Fold:
         if rounding == "nearest":
             where = f"channel {channel}, sum {n}"
             return [f"{self._location()}: at some sums the model's own float32 rounding decides ({where})"]
+        others = f" (and so in {len(self.unsure) - 1} more channels)" if len(self.unsure) > 1 else ""
         raise CompileError(
             f"output channel {channel}: at the integer sum {n} the model's float32 rounding decides the comparison, so "
-            "the answer of ONNX Runtime depends on its order of summation",
+            f"the answer of ONNX Runtime depends on how it orders and fuses the arithmetic{others}",
             self._location(),
             "shift the threshold by half a step, or use weights of magnitude 1 or a power of two, or decide as "
             "written: --rounding nearest (fold-thresholds{rounding=nearest})",

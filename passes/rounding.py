@@ -30,13 +30,15 @@ FUNCTION_ERROR = 1e-6  # absolute error granted to a runtime's sigmoid and tanh;
 class Interval:
     """A tensor [batch or 1, *frame] as written (float32, or uint8 for truth values), and its float64 bounds.
 
-    `sum_of` is set while the value is still the bare weighted sum: a bias added to it may be added first or last.
+    `sum_of` is set while a runtime may still fuse the value into the weights: as weighted sum `sum_of` plus `bias`
+    (float64, broadcasting against it), whose terms may be added in any order.
     """
 
     value: Array
     low: Array
     high: Array
     sum_of: WeightedSum | None = None
+    bias: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,14 @@ def step(op: Op, operands: Sequence[Interval]) -> Interval:
             return Interval(value, low, high, _moved(op, operands))
         lows = aligned([operand.low for operand in operands])
         highs = aligned([operand.high for operand in operands])
-        return Interval(value, *_BOUNDS[type(op)](op, lows, highs, operands))
+        low, high = _BOUNDS[type(op)](op, lows, highs)
+        fused = _fused(op, operands, rank=lows[0].ndim)
+        if fused is None:
+            return Interval(value, low, high)
+        total, bias, slack = fused
+        fused_low, fused_high = total.bounds(bias)
+        low, high = np.minimum(low, fused_low - slack), np.maximum(high, fused_high + slack)
+        return Interval(value, low, high, total, bias)
 
 
 def carried(result: Interval, b: Interval, carrier: Interval) -> Interval:
@@ -175,7 +184,7 @@ def carried(result: Interval, b: Interval, carrier: Interval) -> Interval:
 def _moved(op: Op, operands: Sequence[Interval]) -> WeightedSum | None:
     """The bare sum's terms after a wiring op, where it still is one."""
     source = operands[0].sum_of
-    if source is None or len(operands) > 1:
+    if source is None or len(operands) > 1 or operands[0].bias is not None:
         return None
     frame = operands[0].low.shape[1:]
     parts = {field.name: getattr(source, field.name) for field in fields(WeightedSum)}
@@ -184,13 +193,68 @@ def _moved(op: Op, operands: Sequence[Interval]) -> WeightedSum | None:
     )
 
 
+def _fused(op: Op, operands: Sequence[Interval], *, rank: int) -> tuple[WeightedSum, Array, Array] | None:
+    """The op fused into the weights and the bias of the layer before it, as ONNX Runtime does with a bias, a batch
+    normalisation or a constant factor: the new sum, its bias, and how far rounding may have moved the two."""
+    carrier = next((i for i, operand in enumerate(operands) if operand.sum_of is not None), None)
+    if carrier is None:
+        return None
+    source, old = operands[carrier].sum_of, operands[carrier].bias
+    assert source is not None
+    others = [operand for i, operand in enumerate(operands) if i != carrier]
+    if any(other.sum_of is not None or not np.array_equal(other.low, other.high) for other in others):
+        return None
+    factor, offset, error = np.ones((1,) * rank), np.zeros((1,) * rank), np.zeros((1,) * rank)
+    if isinstance(op, ops.BatchNorm):
+        factor, offset, error = _batch_norm_line(op, rank)
+    elif isinstance(op, ops.Binary) and op.kind == "mul":
+        factor = aligned([others[0].low, error])[0]
+    elif isinstance(op, ops.Binary) and (op.kind == "add" or (op.kind == "sub" and carrier == 0)):
+        offset = aligned([others[0].low if op.kind == "add" else -others[0].low, error])[0]
+    else:
+        return None
+    names = [field.name for field in fields(WeightedSum)]
+    parts = aligned([*(getattr(source, name) for name in names), np.zeros(()) if old is None else old, error])
+    total = WeightedSum(**dict(zip(names, parts[:-2], strict=True)))
+    bias = parts[-2] * factor + offset
+    scale = (total.scale * np.abs(factor)).astype(np.float32)
+    falling = factor < 0
+    total = WeightedSum(
+        n=np.where(falling, -total.n, total.n),
+        scale=scale,
+        plus=np.where(falling, total.minus, total.plus),
+        minus=np.where(falling, total.plus, total.minus),
+        refine=total.refine,
+    )
+    slack = error * (np.abs(parts[-2] * factor) + np.abs(offset))
+    inexact = (scale != total.scale * np.abs(factor)) | (error > 0)
+    rounded = bias.astype(np.float32).astype(np.float64)
+    slack = (
+        slack + np.abs(rounded - bias) + np.where(inexact, np.abs(total.n * scale.astype(np.float64)) * 4 * UNIT, 0.0)
+    )
+    return total, rounded, slack
+
+
+def _batch_norm_line(op: ops.BatchNorm, rank: int) -> tuple[Array, Array, Array]:
+    """Factor and offset, float64 [channels, 1, ...], of the line a batch normalisation is, and their relative error."""
+
+    def column(a: Array) -> Array:
+        return a.astype(np.float64).reshape(-1, *(1,) * (rank - 2))
+
+    factor, offset = (column(term) for term in batch_norm_terms(op))
+    true_factor = column(op.gamma.astype(np.float64) / np.sqrt(op.variance + np.float64(np.float32(op.epsilon))))
+    exact = (factor == true_factor) & (offset == column(op.beta) - column(op.mean) * factor)
+    reach = np.abs(column(op.mean) * factor) / np.maximum(np.abs(offset), TINY)
+    return factor, offset, np.where(exact | (offset == 0), 0.0, 4 * UNIT * (1 + reach))
+
+
 # --- bounds of each op ---------------------------------------------------------------------------------------------
 
 Bounds = tuple[Array, Array]
-Rule = Callable[[Any, Sequence[Array], Sequence[Array], Sequence[Interval]], Bounds]
+Rule = Callable[[Any, Sequence[Array], Sequence[Array]], Bounds]
 
 
-def _batch_norm(op: ops.BatchNorm, lows: Sequence[Array], highs: Sequence[Array], _: Sequence[Interval]) -> Bounds:
+def _batch_norm(op: ops.BatchNorm, lows: Sequence[Array], highs: Sequence[Array]) -> Bounds:
     def column(a: Array) -> Array:
         return a.astype(np.float64).reshape(-1, *(1,) * (lows[0].ndim - 2))
 
@@ -207,12 +271,12 @@ def _batch_norm(op: ops.BatchNorm, lows: Sequence[Array], highs: Sequence[Array]
     return _rounded(low + (offset - error), high + (offset + error))
 
 
-def _clip(op: ops.Clip, lows: Sequence[Array], highs: Sequence[Array], _: Sequence[Interval]) -> Bounds:
+def _clip(op: ops.Clip, lows: Sequence[Array], highs: Sequence[Array]) -> Bounds:
     low, high = np.float32(op.low), np.float32(op.high)
     return np.minimum(np.maximum(lows[0], low), high), np.minimum(np.maximum(highs[0], low), high)
 
 
-def _unary(op: ops.Unary, lows: Sequence[Array], highs: Sequence[Array], _: Sequence[Interval]) -> Bounds:
+def _unary(op: ops.Unary, lows: Sequence[Array], highs: Sequence[Array]) -> Bounds:
     low, high = lows[0], highs[0]
     if op.kind == "neg":
         return -high, -low
@@ -235,7 +299,7 @@ def _corners(function: Callable[[Array, Array], Array], lows: Sequence[Array], h
     return corners.min(axis=0), corners.max(axis=0)
 
 
-def _binary(op: ops.Binary, lows: Sequence[Array], highs: Sequence[Array], operands: Sequence[Interval]) -> Bounds:
+def _binary(op: ops.Binary, lows: Sequence[Array], highs: Sequence[Array]) -> Bounds:
     kind, (a_low, b_low), (a_high, b_high) = op.kind, lows, highs
     if kind == "ge":
         return (a_low >= b_high) * 1.0, (a_high >= b_low) * 1.0
@@ -262,23 +326,11 @@ def _binary(op: ops.Binary, lows: Sequence[Array], highs: Sequence[Array], opera
     if kind == "div":
         low, high = _corners(np.divide, lows, highs)
         return _rounded(low, high, low * b_low == a_low)
-    a, b = operands
-    if a.sum_of is not None and b.sum_of is None and np.array_equal(b.low, b.high):
-        return _biased(a.sum_of, b.low if kind == "add" else -b.low, rank=a_low.ndim)
-    if kind == "add" and b.sum_of is not None and a.sum_of is None and np.array_equal(a.low, a.high):
-        return _biased(b.sum_of, a.low, rank=a_low.ndim)
     low, high = (a_low + b_low, a_high + b_high) if kind == "add" else (a_low - b_high, a_high - b_low)
     return _rounded(low, high)
 
 
-def _biased(source: WeightedSum, bias: Array, *, rank: int) -> Bounds:
-    """The sum of a layer and a bias: added first, last or anywhere between."""
-    names = [field.name for field in fields(WeightedSum)]
-    parts = aligned([*(getattr(source, name) for name in names), bias, np.zeros((1,) * rank)])
-    return WeightedSum(**dict(zip(names, parts[:-2], strict=True))).bounds(parts[-2])
-
-
-def _where(op: ops.Where, lows: Sequence[Array], highs: Sequence[Array], _: Sequence[Interval]) -> Bounds:
+def _where(op: ops.Where, lows: Sequence[Array], highs: Sequence[Array]) -> Bounds:
     surely, possibly = lows[0] != 0, highs[0] != 0
     low = np.where(surely, lows[1], np.where(possibly, np.minimum(lows[1], lows[2]), lows[2]))
     high = np.where(surely, highs[1], np.where(possibly, np.maximum(highs[1], highs[2]), highs[2]))

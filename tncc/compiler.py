@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import tncc
 from tncc.errors import CompileError, InputError
+from tncc.host import HostModel
 from tncc.ir.chip import Chip
 from tncc.ir.netlist import Netlist
 from tncc.program import Program
@@ -177,6 +178,11 @@ def compile_model(
         return Compilation(None, netlist)
     entering, leaving = [p.name for p in netlist.inputs], [p.name for p in netlist.outputs]
     prefix, suffix = split_host(source.model, entering, leaving)
+    for part, what in ((prefix, "prefix"), (suffix, "suffix")):
+        if part is not None:
+            HostModel(
+                part, f"host-side {what} of {source.name}"
+            )  # what ONNX Runtime refuses fails here, not in the field
     metadata: dict[str, Any] = {
         **describe(netlist),
         "source": {"name": source.name, "sha256": source.sha256},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,8 @@ class HostModel:
         outputs: names in the model's order.
     """
 
-    def __init__(self, model: bytes, what: str, threads: int = 1) -> None:
-        """Loads a model. Raises FormatError, naming `what`, where ONNX Runtime does not take it."""
+    def __init__(self, model: bytes | Path, what: str, threads: int = 1) -> None:
+        """Loads a model: bytes, or a file (with its external data). Raises FormatError, naming `what`, where it fails."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -39,7 +40,9 @@ class HostModel:
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # it raises what matters; its log lines would reach the user twice
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                str(model) if isinstance(model, Path) else model, options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
             raise FormatError(f"ONNX Runtime does not take the {what}: {_first_line(error)}") from error
         self._what = what

@@ -50,8 +50,7 @@ def verify(
     Raises:
         InputError: the model cannot be read, is not the one the program was compiled from, or x does not fit it.
     """
-    data = model if isinstance(model, bytes) else _read(Path(model))
-    reference = HostModel(data, "model", threads)
+    reference = HostModel(model if isinstance(model, bytes) else _readable(Path(model)), "model", threads)
     session = Session(program, threads, engine)
     if set(reference.inputs) != {port.name for port in session.inputs}:
         raise InputError(
@@ -98,8 +97,9 @@ def _reference(model: HostModel, feeds: Any, start: int, count: int) -> dict[str
     return model.run(parts)
 
 
-def _read(path: Path) -> bytes:
+def _readable(path: Path) -> Path:
     try:
-        return path.read_bytes()
+        with path.open("rb"):
+            return path
     except OSError as error:
         raise InputError(f"cannot read the file: {error.strerror or error}", path) from error

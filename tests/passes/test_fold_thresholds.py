@@ -84,6 +84,24 @@ def test_a_tie_of_fresh_batch_norm_is_decided_as_written() -> None:
     assert only_layer(fold(finish(build, binary(build, "ge", normalised, 0.0, "y")))).threshold.tolist() == [[[0]]]
 
 
+def test_a_tie_of_fresh_batch_norm_is_refused_where_fusing_it_into_the_weights_rounds() -> None:
+    """1 / sqrt(1 + 1e-5) needs 22 bits: four terms add up exactly in any order, forty do not."""
+    build = start((40, 1, 1))
+    normalised = batch_norm(build, layer(build, row(*[1, -1] * 20), 1.0), 1.0, 0.0, 0.0, 1.0)
+    with pytest.raises(CompileError, match="at the integer sum 0 the model's float32 rounding decides the comparison"):
+        fold(finish(build, binary(build, "ge", normalised, 0.0, "y")))
+
+
+def test_batch_norm_that_fuses_exactly_may_tie() -> None:
+    build = start((40, 1, 1))
+    sums = layer(build, row(*[1, -1] * 20), 1.0)
+    four, three = np.full(1, 4, np.float32), np.full(1, 3, np.float32)
+    build.add(
+        ops.BatchNorm, (sums,), "n", at("BN"), gamma=four / 4, beta=four / 16, mean=three, variance=four, epsilon=0.0
+    )
+    assert only_layer(fold(finish(build, binary(build, "ge", "n", 0.25, "y")))).threshold.tolist() == [[[3]]]
+
+
 @pytest.mark.parametrize(
     ("kind", "level", "weights", "threshold"),
     [
@@ -179,7 +197,7 @@ def test_a_decision_within_rounding_error_is_refused() -> None:
         fold(tie())
     assert str(caught.value) == (
         "Conv_0 + ge_y: output channel 0: at the integer sum 0 the model's float32 rounding decides the comparison, so "
-        "the answer of ONNX Runtime depends on its order of summation\n"
+        "the answer of ONNX Runtime depends on how it orders and fuses the arithmetic\n"
         "  hint: shift the threshold by half a step, or use weights of magnitude 1 or a power of two, or decide as "
         "written: --rounding nearest (fold-thresholds{rounding=nearest})"
     )

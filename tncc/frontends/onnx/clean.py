@@ -310,8 +310,10 @@ def _resolve_shapes(model: onnx.ModelProto, where: object) -> tuple[Probe, Probe
             if a.shape == b.shape and np.array_equal(a, b):
                 fresh[name] = a
             elif node.op_type == "Reshape" and i == 1 and a.shape == b.shape and np.count_nonzero(a != b) == 1:
+                # the result's own shape: it has no -1 or 0 of the target's, so the batch may take the one -1
+                at_first, at_second = (np.array(p.shapes[node.output[0]], np.int64) for p in (first, second))
                 target = f"{node.output[0]}.shape"
-                fresh[target] = np.where(a == b, a, -1)
+                fresh[target] = np.where(at_first == at_second, at_first, -1)
                 node.input[1] = target
             elif _repeats_frame(a, b) and _broadcasts(node, i, first):
                 frame = f"{name}.frame"
