@@ -217,7 +217,8 @@ def _fused(op: Op, operands: Sequence[Interval], *, rank: int) -> tuple[Weighted
     parts = aligned([*(getattr(source, name) for name in names), np.zeros(()) if old is None else old, error])
     total = WeightedSum(**dict(zip(names, parts[:-2], strict=True)))
     bias = parts[-2] * factor + offset
-    scale = (total.scale * np.abs(factor)).astype(np.float32)
+    real_scale = total.scale * np.abs(factor)
+    scale = real_scale.astype(np.float32)
     falling = factor < 0
     total = WeightedSum(
         n=np.where(falling, -total.n, total.n),
@@ -227,7 +228,7 @@ def _fused(op: Op, operands: Sequence[Interval], *, rank: int) -> tuple[Weighted
         refine=total.refine,
     )
     slack = error * (np.abs(parts[-2] * factor) + np.abs(offset))
-    inexact = (scale != total.scale * np.abs(factor)) | (error > 0)
+    inexact = (scale != real_scale) | (error > 0)
     rounded = bias.astype(np.float32).astype(np.float64)
     slack = (
         slack + np.abs(rounded - bias) + np.where(inexact, np.abs(total.n * scale.astype(np.float64)) * 4 * UNIT, 0.0)

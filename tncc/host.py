@@ -32,7 +32,7 @@ class HostModel:
     """
 
     def __init__(self, model: bytes | Path, what: str, threads: int = 1) -> None:
-        """Loads a model: bytes, or a file (with its external data). Raises FormatError, naming `what`, where it fails."""
+        """Loads bytes or a file (with its external data). Raises FormatError, naming `what`, where that fails."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
