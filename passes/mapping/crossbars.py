@@ -58,28 +58,52 @@ def conv_crossbars(layer: SpikingLayer, axons: Array, neurons: Array) -> tuple[A
     per_group, kernel_height, kernel_width = op.weight.shape[1:]
     first_channel = feature * op.groups // features * per_group
     weights = np.concatenate((op.weight.reshape(-1), np.zeros(1, np.int8)))
+    # an input has up to two axons and an output several neurons: weights are looked up once for each pair of those
+    inputs, input_of_axon = _distinct(np.where(used_axon, axons // 2, -1)[representatives])
+    outputs, output_of_neuron = _distinct(neurons[representatives])
+    axon_sign = np.where(used_axon, 2 * sign - 1, 2)[representatives].astype(np.int8)
     chunk = max(1, CHUNK // (axons.shape[1] * neurons.shape[1]))
     found = np.zeros((representatives.size, axons.shape[1], (neurons.shape[1] + 7) // 8), np.uint8)
     for start in range(0, representatives.size, chunk):
-        r = representatives[start : start + chunk]
-        c = (channel[r][:, :, None] - first_channel[r][:, None, :]).astype(np.int32)
-        inside = (c >= 0) & (c < per_group) & used_axon[r][:, :, None] & used_neuron[r][:, None, :]
+        part = slice(start, start + chunk)
+        r = representatives[part][:, None]
+        a, n = inputs[part], outputs[part]
+        c = (channel[r, a][:, :, None] - first_channel[r, n][:, None, :]).astype(np.int32)
+        inside = (c >= 0) & (c < per_group)
         tap = np.zeros_like(c)
         for here, there, kernel, dilation in (
             (in_y, tap_y, kernel_height, op.dilations[0]),
             (in_x, tap_x, kernel_width, op.dilations[1]),
         ):
-            offset = (here[r][:, :, None] - there[r][:, None, :]).astype(np.int32)
+            offset = (here[r, a][:, :, None] - there[r, n][:, None, :]).astype(np.int32)
             if dilation > 1:
                 offset, remainder = np.divmod(offset, dilation)
                 inside &= remainder == 0
             inside &= (offset >= 0) & (offset < kernel)
             tap = tap * kernel + offset
-        flat = (feature[r][:, None, :] * per_group + c) * (kernel_height * kernel_width) + tap
+        flat = (feature[r, n][:, None, :] * per_group + c) * (kernel_height * kernel_width) + tap
         weight = weights[np.where(inside, flat, weights.size - 1)]
-        bits = weight == (2 * sign[r] - 1)[:, :, None]
-        found[start : start + chunk] = np.packbits(bits, axis=2, bitorder="little")
+        by_axon = np.take_along_axis(weight, input_of_axon[part][:, :, None], axis=1)
+        bits = np.take_along_axis(by_axon, output_of_neuron[part][:, None, :], axis=2) == axon_sign[part][:, :, None]
+        bits &= used_neuron[r[:, 0]][:, None, :]
+        found[part] = np.packbits(bits, axis=2, bitorder="little")
     return found, index
+
+
+def _distinct(rows: Array) -> tuple[Array, Array]:
+    """(columns int64 [rows, most], which int64 [rows, length]): in every row, one column for each different value,
+    and for every element which of those has its value. Rows with fewer values repeat a column."""
+    order = np.argsort(rows, axis=1, kind="stable")
+    values = np.take_along_axis(rows, order, axis=1)
+    new = np.ones(rows.shape, bool)
+    new[:, 1:] = values[:, 1:] != values[:, :-1]
+    rank = np.cumsum(new, axis=1) - 1
+    which = np.empty(rows.shape, np.int64)
+    np.put_along_axis(which, order, rank, axis=1)
+    columns = np.zeros((rows.shape[0], int(rank.max(initial=0)) + 1), np.int64)
+    row, column = np.nonzero(new)
+    columns[row, rank[row, column]] = order[row, column]
+    return columns, which
 
 
 def splitter_crossbars(sizes: Array, neurons: int) -> tuple[Array, Array]:

@@ -183,7 +183,8 @@ def _axons(
         element = subsets.row_channel[rows][:, None] * model.in_positions + position[used][None, :]
         key = (core * 2 + subsets.row_sign[rows][:, None]) * size + element
         keys.append(key[core >= 0])
-    key = np.unique(np.concatenate(keys)) if keys else np.zeros(0, np.int64)
+    key = np.sort(np.concatenate(keys)) if keys else np.zeros(0, np.int64)
+    key = key[np.concatenate(([True], key[1:] != key[:-1]))[: key.size]]
     core, sign, element = key // size // 2, key // size % 2, key % size
     return core, sign, element, np.arange(core.size) - np.searchsorted(core, core)
 
