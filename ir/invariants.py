@@ -195,3 +195,66 @@ def outputs_driven_once(netlist: Netlist, chip: Chip) -> Iterator[str]:
         counts = drivers[port.first_pin : port.first_pin + port.type.size]
         for element in np.flatnonzero(counts != 1):
             yield f"output {port.name}, element {element}: driven by {counts[element]} neurons"
+
+
+@invariant(Netlist)
+def synapses_driven(netlist: Netlist, chip: Chip) -> Iterator[str]:
+    """Every axon with a synapse is driven by a neuron or an input pin."""
+    driven = np.zeros((netlist.n_cores, chip.axons), bool)
+    routed = (netlist.target_core >= 0) & (netlist.neuron_type >= 0)
+    driven[netlist.target_core[routed], netlist.target_axon[routed]] = True
+    driven[netlist.input_core, netlist.input_axon] = True
+    used = netlist.crossbars.any(axis=2)[netlist.crossbar_index]
+    for core, axon in np.argwhere(used & ~driven):
+        yield f"{core_name(netlist, core)}: nothing drives axon {axon}, which has synapses"
+
+
+@invariant(Netlist)
+def frames_aligned(netlist: Netlist, chip: Chip) -> Iterator[str]:
+    """All spikes of one frame meet in every core in one tick, and leave on a port's pins in the tick it names.
+
+    Cores that no input reaches, whose neurons hang on their leak alone, may fire at any time.
+    """
+    fires = firing_ticks(netlist)
+    core, neuron = np.nonzero((netlist.target_core >= 0) & (netlist.neuron_type >= 0))
+    target = netlist.target_core[core, neuron]
+    due = fires[core] + netlist.target_delay[core, neuron]
+    for i in np.flatnonzero((fires[core] >= 0) & (due != fires[target])):
+        yield (
+            f"{core_name(netlist, core[i], neuron[i])}: its spike of a frame is due {due[i]} ticks after the frame, "
+            f"but core {target[i]} evaluates that frame after {fires[target[i]]}"
+        )
+    for i in np.flatnonzero(netlist.input_delay != fires[netlist.input_core]):
+        yield (
+            f"input pin {netlist.input_pin[i]} reaches core {netlist.input_core[i]} after {netlist.input_delay[i]} "
+            f"ticks, but the core evaluates a frame after {fires[netlist.input_core[i]]}"
+        )
+    pin_latency = np.zeros(netlist.output_pins, np.int64)
+    for port in netlist.outputs:
+        pin_latency[port.first_pin : port.first_pin + port.type.size] = port.latency_ticks
+    core, neuron = np.nonzero((netlist.target_core == OUTPUT) & (netlist.neuron_type >= 0))
+    latency = pin_latency[netlist.target_axon[core, neuron]]
+    for i in np.flatnonzero((fires[core] >= 0) & (fires[core] != latency)):
+        yield (
+            f"{core_name(netlist, core[i], neuron[i])} fires {fires[core[i]]} ticks after a frame, "
+            f"but its output pin is read after {latency[i]}"
+        )
+
+
+def firing_ticks(netlist: Netlist) -> Array:
+    """int64 [cores]: ticks from a frame's source tick to the one in which the core evaluates it; -1 where no input
+    reaches. Where paths differ, the first found counts."""
+    cores = netlist.n_cores
+    source, neuron = np.nonzero((netlist.target_core >= 0) & (netlist.neuron_type >= 0))
+    target = netlist.target_core[source, neuron].astype(np.int64)
+    delays = netlist.chip.max_delay_ticks + 1
+    key = np.unique((source * cores + target) * delays + netlist.target_delay[source, neuron])
+    source, target, delay = key // delays // cores, key // delays % cores, key % delays
+    late = np.iinfo(np.int64).max
+    fires = np.full(cores, late)
+    np.minimum.at(fires, netlist.input_core, netlist.input_delay.astype(np.int64))
+    while True:
+        open_edges = (fires[source] != late) & (fires[target] == late)
+        if not open_edges.any():
+            return np.where(fires == late, -1, fires)
+        np.minimum.at(fires, target[open_edges], fires[source[open_edges]] + delay[open_edges])

@@ -27,7 +27,13 @@ class PartitionCores(Pass):
     name: ClassVar[str] = "partition-cores"
     takes: ClassVar[type[Graph]] = Graph
     requires: ClassVar[tuple[str, ...]] = ("no-real-on-chip", "filters-fit")
-    ensures: ClassVar[tuple[str, ...]] = ("cores-fit", "axons-driven-once", "outputs-driven-once")
+    ensures: ClassVar[tuple[str, ...]] = (
+        "cores-fit",
+        "axons-driven-once",
+        "synapses-driven",
+        "outputs-driven-once",
+        "frames-aligned",
+    )
 
     input_fanout: str = "host"
     beam: int = 64

@@ -110,5 +110,5 @@ def _build_stage(builder: Builder, name: str, wanted: Connections, fires: int, k
     mine = place[item]
     slot = core[mine] * chip.neurons + first_neuron[mine] + rank % chip.neurons
     first_core = builder.cores
-    builder.add_fanout(f"{name} {kind}", kind, sizes, splitter_crossbars(sizes, chip.neurons), wanted, slot, fires)
+    builder.add_fanout(f"{kind}s of {name}", kind, sizes, splitter_crossbars(sizes, chip.neurons), wanted, slot, fires)
     return Connections.of(wanted.element[starts][order], first_core + core, axon, fires)

@@ -1,0 +1,204 @@
+"""The mapping passes on networks made to need one thing each: splitters, relays, dead features, defects, errors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.passes.test_mapping import TINY, check_equal, compile_graph, conv, spikes
+from tncc.errors import CompileError
+from tncc.ir.chip import Chip
+from tncc.ir.graph import Graph, Value
+from tncc.ir.invariants import invariants
+from tncc.ir.location import Location
+from tncc.ir.netlist import Netlist
+from tncc.ir.ops import Concat, Gather, SpikingConv2d
+from tncc.ir.routing import routes
+from tncc.passes.mapping.packing import count_cores, pack
+from tncc.passes.place_cores import PlaceCores
+from tncc.passes.split_filter_groups import split_groups
+
+
+def chain(rng: np.random.Generator, depth: int, channels: int = 2, name: str = "y") -> list[SpikingConv2d]:
+    ops, last = [], "x"
+    for k in range(depth):
+        ops.append(conv(rng, last, (channels, 1, 1), f"{name}{k}", channels))
+        last = ops[-1].output
+    return ops
+
+
+def kinds(netlist: Netlist) -> set[str]:
+    return {layer.kind for layer in netlist.layers}
+
+
+def test_fan_out_beyond_a_core_takes_splitters() -> None:
+    rng = np.random.default_rng(1)
+    a = conv(rng, "x", (2, 1, 1), "a", 1, density=1.0)
+    b = conv(rng, "a", (1, 1, 1), "b", 30, density=1.0)  # 30 outputs on 8 neurons a core: a needs more than 8 copies
+    c = conv(rng, "a", (1, 1, 1), "c", 90, density=1.0)
+    graph = Graph("fan", (Value("x", spikes(2, 1, 1)),), (a, b, c), ("b", "c"))
+    netlist = check_equal(graph)
+    assert "splitter" in kinds(netlist)
+
+
+def test_two_levels_of_splitters() -> None:
+    rng = np.random.default_rng(1)
+    a = conv(rng, "x", (2, 1, 1), "a", 1, density=1.0)
+    b = conv(rng, "a", (1, 1, 1), "b", 600, density=1.0)
+    graph = Graph("fan", (Value("x", spikes(2, 1, 1)),), (a, b), ("b",))
+    netlist = check_equal(graph)
+    assert netlist.outputs[0].latency_ticks >= 4
+
+
+def test_long_skip_takes_relays() -> None:
+    rng = np.random.default_rng(2)
+    deep = chain(rng, 20)
+    joined = Concat(inputs=("y0", "y19"), output="j", type=spikes(4, 1, 1), location=Location.of("Concat_0"), axis=0)
+    last = conv(rng, "j", (4, 1, 1), "z", 3, density=1.0)
+    graph = Graph("skip", (Value("x", spikes(2, 1, 1)),), (*deep, joined, last), ("z",))
+    netlist = check_equal(graph)
+    assert "relay" in kinds(netlist)
+    assert int(netlist.target_delay.max()) > 1
+
+
+def test_short_skip_is_aligned_by_delays_alone() -> None:
+    rng = np.random.default_rng(2)
+    deep = chain(rng, 10)
+    joined = Concat(inputs=("y0", "y9"), output="j", type=spikes(4, 1, 1), location=Location.of("Concat_0"), axis=0)
+    last = conv(rng, "j", (4, 1, 1), "z", 3, density=1.0)
+    netlist = check_equal(Graph("skip", (Value("x", spikes(2, 1, 1)),), (*deep, joined, last), ("z",)))
+    assert kinds(netlist) == {"conv"}
+    assert int(netlist.target_delay.max()) == 10
+
+
+def test_inputs_and_early_layers_may_be_outputs() -> None:
+    rng = np.random.default_rng(3)
+    ops = chain(rng, 3)
+    both = Concat(inputs=("x", "y0", "y2"), output="j", type=spikes(6, 1, 1), location=Location.of("Concat_0"), axis=0)
+    check_equal(Graph("outs", (Value("x", spikes(2, 1, 1)),), (*ops, both), ("j", "y1", "x")))
+
+
+def test_features_nobody_needs_take_no_neuron() -> None:
+    rng = np.random.default_rng(4)
+    a = conv(rng, "x", (4, 1, 1), "a", 4, density=1.0)
+    pick = Gather(
+        inputs=("a",),
+        output="p",
+        type=spikes(1, 1, 1),
+        location=Location.of("Gather_0"),
+        indices=np.array([2]),
+        axis=0,
+    )
+    b = conv(rng, "p", (1, 1, 1), "b", 1, density=1.0)
+    netlist = check_equal(Graph("dead", (Value("x", spikes(4, 1, 1)),), (a, pick, b), ("b",)))
+    assert int((netlist.neuron_type >= 0).sum()) == 2
+
+
+def test_weights_of_one_sign_take_one_axon() -> None:
+    rng = np.random.default_rng(5)
+    a = conv(rng, "x", (8, 1, 1), "a", 2, density=1.0, max_inputs=8)
+    a = replace(a, weight=np.abs(a.weight))
+    chip = Chip(axons=16, neurons=8, mesh_x=4, mesh_y=4)
+    netlist = compile_graph(Graph("or", (Value("x", spikes(8, 1, 1)),), (a,), ("a",)), chip)
+    assert netlist.input_core.size == 8
+
+
+def test_too_few_cores_names_the_largest_layers() -> None:
+    rng = np.random.default_rng(6)
+    a = conv(rng, "x", (4, 4, 4), "a", 8, density=1.0)
+    b = conv(rng, "a", (8, 4, 4), "b", 4, density=1.0)
+    graph = Graph("large", (Value("x", spikes(4, 4, 4)),), (a, b), ("b",))
+    with pytest.raises(CompileError) as error:
+        compile_graph(graph, replace(TINY, mesh_x=3, mesh_y=3))
+    assert str(error.value) == (
+        "Conv_b via split-filter-groups: needs 78 cores, chip has 9; Conv_b uses 32, splitters of a uses 30, "
+        "Conv_a uses 16\n  hint: 9 chips of 9 cores would hold it"
+    )
+
+
+def test_defects_stay_free_and_the_seed_decides() -> None:
+    rng = np.random.default_rng(7)
+    a = conv(rng, "x", (4, 3, 3), "a", 4, density=1.0)
+    b = conv(rng, "a", (4, 3, 3), "b", 4, density=1.0)
+    graph = Graph("defects", (Value("x", spikes(4, 3, 3)),), (a, b), ("b",))
+    chip = replace(TINY, mesh_x=8, mesh_y=8, chips_x=2, defects=frozenset({(0, 0), (5, 5), (9, 2)}))
+    one, same, other = (PlaceCores(effort="low", seed=seed).run(compile_graph(graph, chip), chip) for seed in (3, 3, 4))
+    assert not {(0, 0), (5, 5), (9, 2)} & set(zip(one.core_x.tolist(), one.core_y.tolist(), strict=True))
+    assert np.array_equal(one.core_x, same.core_x) and np.array_equal(one.core_y, same.core_y)
+    assert not (np.array_equal(one.core_x, other.core_x) and np.array_equal(one.core_y, other.core_y))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("axons-driven-once", lambda n: {"input_axon": np.where(n.input_axon == 1, 0, n.input_axon).astype(np.int32)}),
+        ("synapses-driven", lambda n: {"crossbars": np.full_like(n.crossbars, 1)}),
+        ("frames-aligned", lambda n: {"target_delay": (n.target_delay * 2).astype(np.uint8)}),
+        ("frames-aligned", lambda n: {"input_delay": np.where(n.input_axon == 0, 2, 1).astype(np.uint8)}),
+        ("frames-aligned", lambda n: {"outputs": (replace(n.outputs[0], latency_ticks=1),)}),
+        ("outputs-driven-once", lambda n: {"target_core": np.where(n.target_core == -3, -1, n.target_core)}),
+        ("placed", lambda n: {"core_x": np.zeros_like(n.core_x), "core_y": np.zeros_like(n.core_y)}),
+    ],
+)
+def test_invariants_see_what_is_wrong(name: str, change: object) -> None:
+    rng = np.random.default_rng(8)
+    ops = chain(rng, 3)
+    skip = Concat(inputs=("y0", "y2"), output="j", type=spikes(4, 1, 1), location=Location.of("Concat_0"), axis=0)
+    last = conv(rng, "j", (4, 1, 1), "z", 2, density=1.0)
+    good = compile_graph(Graph("chain", (Value("x", spikes(2, 1, 1)),), (*ops, skip, last), ("z",)))
+    check = invariants()[name]
+    assert not list(check.violations(good, good.chip))
+    bad = replace(good, **change(good))  # type: ignore[operator]
+    assert list(check.violations(bad, good.chip))
+
+
+def test_routes_agree_with_walking_every_packet() -> None:
+    rng = np.random.default_rng(9)
+    mesh = (3, 4, 2, 2)
+    places = rng.permutation(48)[:20]
+    core_x, core_y = places % 6, places // 6
+    target = rng.integers(-3, 20, (20, 5))
+    weight = rng.integers(0, 9, target.shape)
+    loads: dict[tuple[int, int, int, int], int] = {}
+    hops = crossings = total = 0
+    for core, neuron in np.argwhere(target >= 0):
+        x, y, w = int(core_x[core]), int(core_y[core]), int(weight[core, neuron])
+        goal = int(core_x[target[core, neuron]]), int(core_y[target[core, neuron]])
+        total += w
+        while (x, y) != goal:
+            nx, ny = (x + np.sign(goal[0] - x), y) if x != goal[0] else (x, y + np.sign(goal[1] - y))
+            loads[x, y, nx, ny] = loads.get((x, y, nx, ny), 0) + w
+            crossings += w * (nx // 3 != x // 3 or ny // 4 != y // 4)
+            hops += w
+            x, y = nx, ny
+    found = routes(core_x, core_y, target, mesh, weight)
+    assert found.weight == total and found.mean_hops == pytest.approx(hops / total)
+    assert found.crossings == crossings and found.max_link_load == max(loads.values())
+    for (x, y, nx, ny), load in loads.items():
+        table = {(1, 0): found.east, (-1, 0): found.west, (0, 1): found.north, (0, -1): found.south}[nx - x, ny - y]
+        assert table[min(y, ny), min(x, nx)] == load
+    assert sum(float(t.sum()) for t in (found.east, found.west, found.north, found.south)) == hops
+    assert found.hottest(1)[0][0] == max(loads.values())
+
+
+def test_packing_fits_and_counts_alike() -> None:
+    rng = np.random.default_rng(10)
+    for _ in range(50):
+        axons, neurons = rng.integers(1, 9, (2, int(rng.integers(1, 40))))
+        core, count = pack(axons, neurons, 8, 8)
+        assert count == count_cores(axons, neurons, 8, 8) == np.unique(core).size
+        assert np.bincount(core, axons).max() <= 8 and np.bincount(core, neurons).max() <= 8
+
+
+def test_groups_by_similarity_fit_and_keep_whole_groups() -> None:
+    rng = np.random.default_rng(11)
+    used = rng.random((40, 30)) < 0.1
+    groups = np.repeat([0, 1], 20)
+    used[:20, 4:] = False
+    labels = split_groups(used, groups, 8)
+    assert np.unique(labels[:20]).size == 1  # 4 inputs: stays whole
+    for label in range(int(labels.max()) + 1):
+        assert used[labels == label].any(axis=0).sum() <= 8
+        assert np.unique(groups[labels == label]).size == 1
