@@ -204,7 +204,8 @@ def synapses_driven(netlist: Netlist, chip: Chip) -> Iterator[str]:
     routed = (netlist.target_core >= 0) & (netlist.neuron_type >= 0)
     driven[netlist.target_core[routed], netlist.target_axon[routed]] = True
     driven[netlist.input_core, netlist.input_axon] = True
-    used = netlist.crossbars.any(axis=2)[netlist.crossbar_index]
+    wired: Array = (netlist.crossbars != 0).any(axis=2)
+    used = wired[netlist.crossbar_index]
     for core, axon in np.argwhere(used & ~driven):
         yield f"{core_name(netlist, core)}: nothing drives axon {axon}, which has synapses"
 
