@@ -42,7 +42,19 @@ def syntax_tree(text: str, source: str) -> Tree[Token]:
         found = "the end of the text" if error.token.type == "$END" else repr(str(error.token)[:40])
         _fail(source, error, f"unexpected {found}", error.accepts or error.expected)
     except lark.UnexpectedCharacters as error:
-        _fail(source, error, f"unexpected {text[error.pos_in_stream or 0]!r}", error.allowed or ())
+        _fail(source, error, f"unexpected {text[error.pos_in_stream or 0]!r}", _accepted(text, error))
+
+
+def _accepted(text: str, error: lark.UnexpectedCharacters) -> Iterable[str]:
+    """The terminals that may stand where no token was found; the lexer itself knows too many."""
+    parser = _grammar().parse_interactive(text[: error.pos_in_stream])
+    try:
+        for _ in parser.iter_parse():
+            pass
+    except lark.UnexpectedInput:
+        return error.allowed or ()
+    found: set[str] = parser.accepts()  # type: ignore[no-untyped-call]  # lark leaves it without annotations
+    return found
 
 
 def _fail(source: str, error: lark.UnexpectedInput, message: str, expected: Iterable[str]) -> NoReturn:

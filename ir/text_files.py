@@ -57,7 +57,7 @@ def load_text(path: str | Path) -> Graph | Netlist:
     """
     path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise CompileError(f"cannot be read: {error.strerror or error}", path) from None
     except UnicodeDecodeError as error:

@@ -189,6 +189,10 @@ def test_too_many_numbers_for_one_text() -> None:
             "nn.graph @g {",
             "t:1:13: unexpected the end of the text\n  hint: expected 'approximate' or 'input' or 'return' or a %name",
         ),
+        (
+            "core.netlist { chip {} %% }",
+            "t:1:24: unexpected '%'\n  hint: expected 'approximate' or '}' or a \"string\" or a word",
+        ),
         ("nn.graph @g {\n  return $ }", "t:2:10: unexpected '$'\n  hint: expected '}' or a %name"),
         (
             'nn.graph @g {\n  %c = cilp(%x) {low = 0.0} : real[] loc("a")\n  return %c }',
