@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint types check golden sanitize fidelity bench smoke docs clean
+.PHONY: help setup demo test test-fast test-browser lint types check golden sanitize fidelity bench smoke docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -31,6 +31,10 @@ demo: $(VENV)/.demo ## compile a trained digits network, run it on the simulated
 
 test: $(VENV)/.test ## all tests
 	$(BIN)/python -m pytest
+
+test-browser: $(VENV)/.test ## the HTML report in Chromium (Debian: chromium, chromium-driver)
+	$(BIN)/python -m pip install -q -e '.[browser]'
+	TNCC_BROWSER=1 $(BIN)/python -m pytest tests/browser
 
 lint: $(VENV)/.test ## ruff: rules and format
 	$(BIN)/ruff check .

@@ -25,6 +25,7 @@ from tncc.tables import LAYER_COLUMNS, layer_rows
 Array = npt.NDArray[Any]
 
 MOST_RASTER_ROWS = 1200
+SHOWN_NOTES = ("tile", "tiles", "limit")  # of a layer, beside each of its cores
 
 
 def pack(array: Array) -> dict[str, str]:
@@ -32,7 +33,7 @@ def pack(array: Array) -> dict[str, str]:
     if array.dtype.itemsize > 4:
         raise TypeError(f"cannot pack {array.dtype}")
     data = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return {"dtype": array.dtype.name, "data": base64.b64encode(zlib.compress(data.tobytes(), 9)).decode()}
+    return {"dtype": array.dtype.name, "data": base64.b64encode(zlib.compress(data.tobytes(), 6)).decode()}
 
 
 def document(program: Program, title: str, cost: Cost) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def document(program: Program, title: str, cost: Cost) -> dict[str, Any]:
                 "kind": layer["kind"],
                 "cores": int(count),
                 "color": color(i, len(layers)),
-                "notes": [[key.replace("_", " "), _note(value)] for key, value in layer.get("note", {}).items()],
+                "notes": [[key, _note(layer["note"][key])] for key in SHOWN_NOTES if key in layer.get("note", {})],
             }
             for i, (layer, count) in enumerate(zip(layers, counts, strict=False))
         ],

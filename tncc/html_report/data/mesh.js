@@ -176,6 +176,12 @@ class Mesh {
         context.strokeStyle = context.fillStyle = style(color);
         context.beginPath();
         for (const [other] of list) incoming ? route(other, this.core) : route(this.core, other);
+        const width = context.lineWidth;
+        context.strokeStyle = style("--back"); // a rim, so that routes stand out on any colour
+        context.lineWidth = width + 2;
+        context.stroke();
+        context.strokeStyle = style(color);
+        context.lineWidth = width;
         context.stroke();
         for (const [other] of list) {
           const [left, top] = this.toScreen(...middle(other)), radius = Math.max(cell / 5, 2);

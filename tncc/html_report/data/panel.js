@@ -22,7 +22,7 @@ function showCore(report, arrays, core, choose) {
   drawCrossbar(report, arrays, core);
   const { targets, sources } = neighbours(arrays, core);
   for (const [id, list] of [["targets", targets], ["sources", sources]]) {
-    if (!list.length) byId(id).append(element("span", id === "targets" ? "no core" : "no core", { class: "hint" }));
+    if (!list.length) byId(id).append(element("span", "no core", { class: "hint" }));
     for (const [other, count] of list) {
       const button = element("button", `${other} ×${count}`, { type: "button", "data-core": other });
       button.addEventListener("click", () => choose(other));
