@@ -33,6 +33,7 @@ def reference_program(pipeline: str = PIPELINE) -> Program:
     metadata = describe(netlist) | {
         "model_inputs": [{"name": port.name, "dtype": "float32", "shape": list(port.type.shape)}],
         "model_outputs": [port.name for port in netlist.outputs],
+        "model_output_dtypes": {port.name: "float32" for port in netlist.outputs},
     }
     return Program(to_config(netlist), metadata)
 

@@ -76,6 +76,7 @@ def full_chip() -> Program:
         "outputs": [{"name": "out", "shape": [pins], "first_pin": 0}],
         "model_inputs": [{"name": "in", "dtype": "float32", "shape": [PINS]}],
         "model_outputs": ["out"],
+        "model_output_dtypes": {"out": "float32"},
     }
     return Program(config, metadata)
 

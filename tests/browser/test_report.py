@@ -256,6 +256,8 @@ def test_tables_and_raster(page: Any) -> None:
     assert "frames/s" in text(page, "cost")
     assert "power, mW" in text(page, "cost")
     assert "cores used" in text(page, "facts")
+    for table in ("layers", "cost"):
+        assert max(row.rect["height"] for row in page.find_elements(By.CSS_SELECTOR, f"#{table} tr")) < 40  # one line
     assert page.execute_script("return tnccReport.arrays.raster_tick.length") > 100
     assert len(picture(page, "raster")) > 5000
 
