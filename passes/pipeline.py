@@ -1,7 +1,8 @@
 """The pipeline as one line of text: `canonicalize, place-cores{seed=1 effort=default}`.
 
 A pass is found by its file: every module of this package is imported, and every named subclass of `Pass` counts.
-Options are the pass's dataclass fields with hyphens for underscores, typed by their annotations.
+Options are the pass's dataclass fields with hyphens for underscores, typed by their annotations; a value with blanks,
+commas, braces, quotes or equals signs stands in double quotes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import tncc.passes
 from tncc.errors import CompileError
+from tncc.ir.encoding import quote, unquote
 from tncc.ir.suggest import did_you_mean
 from tncc.passes.base import Pass
 
@@ -25,8 +27,10 @@ DEFAULT_PIPELINE = (
     "split-filter-groups, partition-cores, place-cores, route-spikes"
 )
 
-_PASS = re.compile(r"\s*([A-Za-z0-9_-]+)\s*(?:\{([^{}]*)\})?\s*(,|$)")
-_OPTION = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=\s*([^\s{},=]+)")
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_PASS = re.compile(rf'\s*([A-Za-z0-9_-]+)\s*(?:\{{((?:[^{{}}"]|{_QUOTED})*)\}})?\s*(,|$)')
+_OPTION = re.compile(rf'\s*([A-Za-z0-9_-]+)\s*=\s*({_QUOTED}|[^\s{{}},="]+)')
+_BARE = re.compile(r'[^\s{},="]+')
 
 
 def passes() -> dict[str, type[Pass]]:
@@ -133,13 +137,22 @@ def _parse_value(owner: str, key: str, text: str, hint: Any) -> Any:
             raise _bad_value(owner, key, text, "true or false")
         return text == "true"
     if hint is str:
-        return text
+        return _unquoted(owner, key, text)
     if hint not in (int, float):
         raise CompileError(f"option {key} of {owner} cannot be set in a pipeline's text", "pipeline")
     try:
         return hint(text)
     except ValueError:
         raise _bad_value(owner, key, text, "an integer" if hint is int else "a number") from None
+
+
+def _unquoted(owner: str, key: str, text: str) -> str:
+    if not text.startswith('"'):
+        return text
+    try:
+        return unquote(text)
+    except ValueError:
+        raise _bad_value(owner, key, text, "a string in quotes, with the escapes of JSON") from None
 
 
 def _bad_value(owner: str, key: str, text: str, expected: str, hint: str = "") -> CompileError:
@@ -149,4 +162,5 @@ def _bad_value(owner: str, key: str, text: str, expected: str, hint: str = "") -
 def _print_value(value: Any) -> str:
     if value is None:
         return "none"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if _BARE.fullmatch(text) else quote(text)

@@ -227,6 +227,13 @@ def test_options_are_typed() -> None:
 
 
 @pytest.mark.usefixtures("tune")
+@pytest.mark.parametrize("label", ["", "a b", 'say "{a=1}, b"', "data/é.npy", "none", "\\", "1"])
+def test_strings_round_trip(label: str) -> None:
+    steps = (Tune(label=label), Tune())
+    assert parse_pipeline(print_pipeline(steps)) == steps
+
+
+@pytest.mark.usefixtures("tune")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -238,6 +245,10 @@ def test_options_are_typed() -> None:
         (
             "tune{effort=hihg}",
             "pipeline: option effort of tune is 'hihg'; expected one of low, default, high\n  hint: did you mean high?",
+        ),
+        (
+            'tune{label="\\x"}',
+            "pipeline: option label of tune is '\"\\\\x\"'; expected a string in quotes, with the escapes of JSON",
         ),
         ("tune{seed=1 seed=2}", "pipeline: option seed of tune is set twice"),
         (
