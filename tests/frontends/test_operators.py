@@ -209,6 +209,29 @@ WIRING = {
         {"x": ("n", 3, 4)},
         ["y"],
     ),
+    "resize": one("Resize", (2, 3, 4), None, f32([1, 1, 2, 3]), mode="nearest"),
+    "resize_floor": one(
+        "Resize",
+        (2, 3, 4),
+        None,
+        f32([1, 1, 3, 2]),
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    ),
+    "resize_to_size": model(
+        [
+            node("Shape", "x", "s"),
+            node("Gather", "s first", "n"),
+            node("Concat", "n rest", "sizes", axis=0),
+            node("Resize", "x - - sizes", "y", mode="nearest"),
+        ],
+        {"x": ("n", 2, 3, 4)},
+        ["y"],
+        {"first": ints(0), "rest": ints(2, 6, 4)},
+    ),
+    "depth_to_space": one("DepthToSpace", (8, 2, 3), blocksize=2),
+    "depth_to_space_crd": one("DepthToSpace", (8, 2, 3), blocksize=2, mode="CRD"),
+    "space_to_depth": one("SpaceToDepth", (2, 4, 6), blocksize=2),
     "input_is_output": model([node("Neg", "x", "y")], {"x": ("n", 3)}, ["y", "x"]),
 }
 
@@ -257,6 +280,8 @@ NOT_MODELLED = {
     "batch reduced": one("ReduceMean", (5,), axes=[0]),
     "batch merged": one("Reshape", (5, 2), ints(-1, 2)),
     "batch moved": one("Transpose", (5, 2), perm=[1, 0, 2]),
+    "linear resize": one("Resize", (2, 3, 4), None, f32([1, 1, 2, 2]), mode="linear"),
+    "fractional resize": one("Resize", (2, 2, 4), None, f32([1, 1, 1.5, 2]), mode="nearest"),
     "float64": model([node("Cast", "x", "d", to=11), node("Neg", "d", "y")], {"x": ("n", 3)}, ["y"]),
     "integer division": model(
         [node("Div", "x two", "y")], {"x": ("n", 3)}, ["y"], {"two": np.array(2, np.int32)}, input_type=6

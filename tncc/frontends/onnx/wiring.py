@@ -253,3 +253,42 @@ def pad(importer: Importer, node: Node) -> None:
         name = node.outputs[0] if i == len(steps) else importer.fresh(f"{node.outputs[0]}.{i}")
         current = importer.emit(ops.Concat, tuple(parts), name, axis=axis - 1)
     importer.define(node.outputs[0], current, x.element_type)
+
+
+@imports("Resize", "Upsample")
+def resize(importer: Importer, node: Node) -> None:
+    """Nearest-neighbour enlargement by whole numbers repeats elements."""
+    x = node.tensor(0)
+    shape = importer.probes[0].shapes.get(node.outputs[0], ())
+    if node.get("mode", "nearest") != "nearest" or len(shape) != len(x.shape) + 1 or shape[0] != PROBES[0]:
+        raise NotModelled("interpolates")
+    if any(new % old for old, new in zip(x.shape, shape[1:], strict=True)):
+        raise NotModelled("not a whole factor")
+    if node.get("coordinate_transformation_mode", "half_pixel") not in ("half_pixel", "asymmetric"):
+        raise NotModelled("corners are aligned")
+    if node.get("nearest_mode", "round_prefer_floor") not in ("round_prefer_floor", "floor"):
+        raise NotModelled("rounds up")
+    halved = node.get("coordinate_transformation_mode", "half_pixel") == "half_pixel"
+    if not halved and node.get("nearest_mode", "round_prefer_floor") != "floor":
+        raise NotModelled("rounds half down at odd places")
+    factors = [new // old for old, new in zip(x.shape, shape[1:], strict=True)]
+    sizes = zip(x.shape, factors, strict=True)
+    _repeat(importer, node, x, [np.repeat(np.arange(size), n) if n != 1 else None for size, n in sizes])
+
+
+@imports("DepthToSpace", "SpaceToDepth")
+def pixel_shuffle(importer: Importer, node: Node) -> None:
+    x, block, output = node.tensor(0), int(node.get("blocksize")), node.outputs[0]
+    channels, height, width = x.shape
+    if node.op_type == "SpaceToDepth":
+        split = (channels, height // block, block, width // block, block)
+        permutation, joined = (2, 4, 0, 1, 3), (channels * block * block, height // block, width // block)
+    else:
+        kept = channels // (block * block)
+        columns_first = node.get("mode", "DCR") == "CRD"
+        split = (kept, block, block, height, width) if columns_first else (block, block, kept, height, width)
+        permutation = (0, 3, 1, 4, 2) if columns_first else (2, 3, 0, 4, 1)
+        joined = (kept, height * block, width * block)
+    value = importer.emit(ops.Reshape, (x.name,), importer.fresh(f"{output}.split"), shape=split)
+    value = importer.emit(ops.Transpose, (value,), importer.fresh(f"{output}.moved"), permutation=permutation)
+    importer.result(node, ops.Reshape, (value,), x.element_type, shape=joined)
