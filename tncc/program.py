@@ -72,6 +72,12 @@ class Program:
 
         return report(self)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: size, latency, layers, and the placement as a picture."""
+        from tncc.notebook import program_html
+
+        return program_html(self)
+
 
 def load(path: str | os.PathLike[str]) -> Program:
     """Reads a .tnbin file. Raises InputError (cannot open) or FormatError (not valid), naming the file."""

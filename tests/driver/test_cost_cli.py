@@ -100,3 +100,21 @@ def test_html_is_one_offline_file(
     assert "http" not in text.replace("http-equiv", "")  # nothing is fetched from anywhere
     assert "@DATA@" not in text
     assert list(tmp_path.glob("*.tmp*")) == []
+
+
+def test_compile_writes_the_report_with_pass_times(cli: Callable[..., Any], model_path: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert cli("compile", model_path, "-o", tmp_path / "chip.tnbin", "--html", page).code == 0
+    data = page.read_text(encoding="utf-8").partition('<script id="data" type="application/json">')[2]
+    report = json.loads(data.partition("</script>")[0])
+    assert [name for name, _ in report["passes"]][-1] == "route-spikes"
+    assert all(seconds >= 0 for _, seconds in report["passes"])
+
+
+@pytest.mark.parametrize("view", ["--placement", "--traffic"])
+def test_png(cli: Callable[..., Any], chip_path: Path, tmp_path: Path, view: str) -> None:
+    result = cli("inspect", chip_path, view, "--png", tmp_path / "picture.png")
+    assert result.code == 0, result.err
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    refused = cli("inspect", chip_path, "--png", tmp_path / "other.png")
+    assert (refused.code, "--png goes with --placement or --traffic" in refused.err) == (2, True)

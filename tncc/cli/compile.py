@@ -48,6 +48,7 @@ from tncc.cli.options import echo_json, existing, grid, load_defects
 @click.option("--stop-after", metavar="PASS", help="Stop after a pass; the output is then the IR's text (.tn).")
 @click.option("--check-semantics", is_flag=True, help="Compare outputs before and after every exact pass.")
 @click.option("--time-passes", is_flag=True, help="Print the time of every pass on stderr.")
+@click.option("--html", type=existing, metavar="FILE", help="Write a report with pictures, as inspect --html does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     model: Path,
@@ -68,6 +69,7 @@ def command(
     stop_after: str | None,
     check_semantics: bool,
     time_passes: bool,
+    html: Path | None,
     as_json: bool,
 ) -> None:
     """Compile an ONNX MODEL into a chip configuration (.tnbin)."""
@@ -102,6 +104,13 @@ def command(
         click.echo(f"warning: not exact: {warning}", err=True)
     if time_passes:
         print_pass_times(result.program.pass_seconds)
+    if html:
+        from tncc.cost.estimate import estimate
+        from tncc.html_report import html_report
+        from tncc.runtime.files import write_text
+
+        write_text(html, html_report(result.program, output.name, estimate(result.program)))
+        click.echo(f"wrote {html}", err=True)
     report = result.program.report()
     if as_json:
         echo_json(report)

@@ -21,6 +21,7 @@ PIPE_WIDTH = 240  # characters a table may take where no terminal limits it
 @click.argument("chip", type=existing, default="chip.tnbin")
 @click.option("--placement", is_flag=True, help="Draw the mesh: which layer sits on which core.")
 @click.option("--svg", type=existing, metavar="FILE", help="With --placement or --traffic: write the picture as SVG.")
+@click.option("--png", type=existing, metavar="FILE", help="As --svg, as PNG (extra: viz).")
 @click.option("--cores", is_flag=True, help="Table of cores: place, layer, axons, neurons, synapses.")
 @click.option("--layers", is_flag=True, help="Table of layers: cores, tiles, copies, use of axons and neurons.")
 @click.option("--traffic", is_flag=True, help="Hop histogram and link loads.")
@@ -39,6 +40,7 @@ def command(
     chip: Path,
     placement: bool,
     svg: Path | None,
+    png: Path | None,
     cores: bool,
     layers: bool,
     traffic: bool,
@@ -60,8 +62,9 @@ def command(
         raise InputError(f"{given[0]} goes with --cost or --html")
     if like and data:
         raise InputError("--like assumes an activity, --input measures it: give one of them")
-    if svg and not (placement or traffic):
-        raise InputError("--svg goes with --placement or --traffic")
+    for name, file in (("--svg", svg), ("--png", png)):
+        if file and not (placement or traffic):
+            raise InputError(f"{name} goes with --placement or --traffic")
     program = tncc.load(chip)
     found = _cost(program, data, tick_rate, voltage, like) if cost or html else None
     if html and found:
@@ -94,6 +97,14 @@ def command(
         if svg and not placement:
             write_text(svg, draw_traffic(program, chip.name))
             click.echo(f"wrote {svg}", err=True)
+    if png:
+        from tncc import plot
+        from tncc.runtime.files import replacing
+
+        picture = plot.png(plot.placement(program) if placement else plot.link_loads(program))
+        with replacing(png) as stream:
+            stream.write(picture)
+        click.echo(f"wrote {png}", err=True)
     if layers:
         from tncc.tables import layer_table
 

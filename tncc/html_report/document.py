@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tncc.cost.activity import Activity, incoming_hops
 from tncc.cost.estimate import Cost
+from tncc.cost.raster import layered_rows, of_the_frame
 from tncc.cost.tables import cost_table
 from tncc.errors import InputError
 from tncc.html_report.crossbars import packed_crossbars
@@ -19,7 +20,6 @@ from tncc.placement import color
 from tncc.program import Program
 from tncc.report import synapses_by_core, used_axons
 from tncc.runtime.config import OUTPUT, ChipConfig
-from tncc.runtime.engine import Spikes
 from tncc.tables import LAYER_COLUMNS, layer_rows
 
 Array = npt.NDArray[Any]
@@ -189,27 +189,23 @@ def _raster(
     config: ChipConfig, layers: list[dict[str, Any]], activity: Activity, arrays: dict[str, Array]
 ) -> dict[str, Any]:
     """Spikes of one frame: neurons in order of layer down, evenly thinned to MOST_RASTER_ROWS, ticks across."""
-    core, neuron = np.nonzero(config.neuron_type >= 0)
-    order = np.lexsort((neuron, core, config.layer[core]))
-    shown = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), MOST_RASTER_ROWS)).astype(np.int64))]
-    row_of = np.full(config.neuron_type.shape, -1, np.int32)
-    row_of[core[shown], neuron[shown]] = np.arange(len(shown))
+    row_of, ends = layered_rows(config, len(layers), MOST_RASTER_ROWS)
     spikes = activity.raster
     row = row_of[spikes.core, spikes.neuron]
     keep = row >= 0
-    arrays["raster_frame"] = _new_spikes(spikes, activity.raster_at_rest, config)[keep].astype(np.uint8)
+    arrays["raster_frame"] = of_the_frame(activity, config)[keep].astype(np.uint8)
     arrays["raster_row"] = row[keep].astype(np.uint16)
     arrays["raster_tick"] = spikes.tick[keep].astype(np.uint16)
     arrays["raster_layer"] = config.layer[spikes.core[keep]].astype(np.uint16)
-    rows_of_layer = np.bincount(config.layer[core[shown]], minlength=len(layers))
-    ends = np.cumsum(rows_of_layer)
-    share = "all" if len(shown) == len(order) else f"{len(shown):,} of the {len(order):,}"
+    shown, used = int((row_of >= 0).sum()), int((config.neuron_type >= 0).sum())
+    sizes = np.diff(ends, prepend=0)
+    share = "all" if shown == used else f"{shown:,} of the {used:,}"
     return {
         "ticks": config.latency_ticks + 2,
-        "rows": len(shown),
+        "rows": shown,
         "bands": [
             {"name": layer["name"], "start": int(end - size), "end": int(end)}
-            for layer, size, end in zip(layers, rows_of_layer, ends, strict=False)
+            for layer, size, end in zip(layers, sizes, ends, strict=False)
             if size
         ],
         "caption": (
@@ -218,14 +214,3 @@ def _raster(
             f"bottom ({share} used ones), ticks from left to right."
         ),
     }
-
-
-def _new_spikes(spikes: Spikes, at_rest: Spikes, config: ChipConfig) -> Array:
-    """bool [spikes]: those that are not in at_rest."""
-
-    def key(of: Spikes) -> Array:
-        place: Array = (of.tick * config.n_cores + of.core) * config.neurons + of.neuron
-        return place
-
-    new: Array = ~np.isin(key(spikes), key(at_rest))
-    return new
