@@ -77,6 +77,7 @@ def clean(model: onnx.ModelProto, where: object) -> Cleaned:
     if fixed:
         _free_reshapes(model)
     _gather_nd_to_gather(model)
+    _factor_levels(model)
     probes = _resolve_shapes(model, where)
     _remove_unused(model)
     _check_outputs(model, where)
@@ -295,6 +296,30 @@ def _gather_nd_to_gather(model: onnx.ModelProto) -> None:
         model.graph.initializer.append(onnx.numpy_helper.from_array(indices[:, 0].copy(), name))
         gather = onnx.helper.make_node("Gather", [first.input[0], name], last.output, last.name, axis=int(before[0]))
         last.CopyFrom(gather)
+
+
+def _factor_levels(model: onnx.ModelProto) -> None:
+    """where(c, v, -v) becomes v * where(c, 1, -1): the same numbers, and a tensor in {-1, +1} that has a name."""
+    constants = initializers(model)
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        nodes.append(node)
+        levels = [constants.get(name) for name in node.input[1:]] if node.op_type == "Where" else [None]
+        if any(level is None or level.size != 1 or level.dtype != np.float32 for level in levels):
+            continue
+        high, low = (float(level.reshape(())) for level in levels if level is not None)
+        if high != -low or high in (0, 1, -1) or not np.isfinite(high):
+            continue
+        output = node.output[0]
+        shape = np.broadcast_shapes(*(level.shape for level in levels if level is not None))
+        stored = {f"{output}/one": np.sign(high), f"{output}/minus": -np.sign(high), f"{output}/level": abs(high)}
+        model.graph.initializer.extend(
+            onnx.numpy_helper.from_array(np.full(shape, value, np.float32), name) for name, value in stored.items()
+        )
+        node.input[1], node.input[2], node.output[0] = f"{output}/one", f"{output}/minus", f"{output}/signs"
+        operands = [f"{output}/signs", f"{output}/level"]
+        nodes.append(onnx.helper.make_node("Mul", operands, [output], f"{node.name}/scale"))
+    _replace(model.graph.node, nodes)
 
 
 def _resolve_shapes(model: onnx.ModelProto, where: object) -> tuple[Probe, Probe]:
