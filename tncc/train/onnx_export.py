@@ -159,7 +159,10 @@ def _threshold(layer: nn.Module, norm: BatchNorm, step: float) -> Tensor:
     guess = norm.running_mean.double() - norm.bias.double() * _deviation(norm)
     found = torch.ceil(guess / step).clamp(low, high)
     candidates = torch.arange(-2, 3, dtype=torch.float64)[:, None] + found  # float32 may round a sum across zero
-    fires = norm((candidates * step).float()) >= 0
+    sums = (candidates * step).float()
+    if not isinstance(layer, TrinaryLinear):
+        sums = sums[:, :, None, None]  # the normalisation must round as it does on feature maps
+    fires = norm(sums).flatten(1) >= 0
     first = torch.where(fires.any(0), candidates.gather(0, fires.double().argmax(0)[None])[0], found + 3)
     return first.clamp(low, high) * step
 
