@@ -28,6 +28,7 @@ keep = "best"
 augment = "shift1"
 [output]
 onnx = "bars.onnx"
+exporter = "legacy"
 """
 
 

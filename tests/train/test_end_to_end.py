@@ -26,8 +26,8 @@ def networks(draw: st.DrawFn) -> str:
 
 
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(notation=networks(), exporter=st.sampled_from(["legacy", "legacy", "legacy", "dynamo"]), seed=st.integers(0, 99))
-def test_random_networks_run_exactly(tmp_path: Path, notation: str, exporter: str, seed: int) -> None:
+@given(notation=networks(), seed=st.integers(0, 99))
+def test_random_networks_run_exactly(tmp_path: Path, notation: str, seed: int) -> None:
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
@@ -38,7 +38,7 @@ def test_random_networks_run_exactly(tmp_path: Path, notation: str, exporter: st
     x = rng.integers(0, 256, (48, 2, 9, 9), dtype=np.uint8)
     fit(model, (x, rng.integers(0, 3, 48)), epochs=2, batch_size=16, seed=seed, progress=False)
     path = tmp_path / "m.onnx"
-    export(model, path, (2, 9, 9), exporter=exporter)
+    export(model, path, (2, 9, 9), exporter="legacy")  # test_layers compares the exporters
     frames = rng.integers(0, 256, (20, 2, 9, 9)).astype(np.float32) / 256
     assert np.array_equal(tncc.compile(path).run(frames), predict(model, frames).numpy())
 

@@ -17,7 +17,7 @@ def test_cores_are_the_compilers(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = build("S-8 S-32/2 P-30/2", (1, 8, 8), 3)
     found = check_fit(model, (1, 8, 8))
-    export(model, tmp_path / "m.onnx", (1, 8, 8))
+    export(model, tmp_path / "m.onnx", (1, 8, 8), exporter="legacy")
     netlist = run_pipeline(load(tmp_path / "m.onnx").graph, Chip(), stop_after="partition-cores").module
     assert found.fits and found.cores == netlist.n_cores == sum(layer.cores for layer in found.layers)
     assert [(layer.fan_in, layer.neurons) for layer in found.layers] == [(36, 2048), (64, 480)]
