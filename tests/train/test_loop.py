@@ -71,7 +71,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.Monkey
 
     def save_then_stop(self: object, *args: object) -> None:
         real_save(self, *args)
-        if len(args[3].epochs) == 2:
+        if len(args[2].epochs) == 2:
             raise Interrupted
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,8 @@ def fit(
             figure that was picked on the test set would not be one.
         amp: mixed precision; default: on a GPU only. Sums of spikes stay exact in it.
         folder: gets checkpoint.pt (every epoch), best.pt and log.csv.
-        resume: continue from folder's checkpoint where there is one; the result equals an uninterrupted run's.
+        resume: continue from folder's checkpoint where there is one; with the same options the result equals an
+            uninterrupted run's.
         tensorboard: also write events to folder (needs the tensorboard package).
         eval_every: evaluate every so many epochs, and after the last.
         progress: a progress bar on stderr, where that is a terminal.
@@ -115,13 +116,13 @@ def fit(
     steps = max(1, len(x) // batch_size)  # the incomplete last batch is left out: its statistics would be noisy
     batch_size = min(batch_size, len(x))
     tuner = _optimizer(model, optimizer, learning_rate, momentum)
-    scheduler = _schedule(tuner, schedule, learning_rate, epochs * steps)
+    factor = _schedule(schedule)
     mixed = where.type == "cuda" if amp is None else amp
     penalty = SparsityPenalty(model, sparsity, sparsity_target, sparsity_leak) if sparsity else None
     history = History()
     files = _Files(Path(folder), tensorboard) if folder is not None else None
     if files and resume:
-        files.load(model, tuner, scheduler, history, where)
+        files.load(model, tuner, history, where)
     with _progress(progress, epochs, steps) as report:
         for epoch in range(len(history.epochs) + 1, epochs + 1):
             started = time.monotonic()
@@ -142,8 +143,10 @@ def fit(
                     loss = loss + penalty.value()
                 tuner.zero_grad(set_to_none=True)
                 loss.backward()
+                rate = learning_rate * factor(((epoch - 1) * steps + step) / (epochs * steps))
+                for group in tuner.param_groups:
+                    group["lr"] = rate
                 tuner.step()
-                scheduler.step()
                 total_loss += loss.detach()
                 right += (scores.detach().argmax(1) == labels).sum()
                 report(epoch, step)
@@ -151,7 +154,7 @@ def fit(
             row = Epoch(
                 epoch,
                 time.monotonic() - started,
-                scheduler.get_last_lr()[0],
+                rate,
                 float(total_loss) / steps,
                 float(right) / (steps * batch_size),
                 evaluate(model, sets["validation"]) if due else math.nan,
@@ -166,7 +169,7 @@ def fit(
                 history.best_epoch = epoch
                 best_state = {k: v.detach().clone() for k, v in model.state_dict().items()}
             if files:
-                files.save(model, tuner, scheduler, history, better)
+                files.save(model, tuner, history, better)
             report(epoch, steps, row)
     history.kept_epoch = len(history.epochs)
     if keep == "best":
@@ -224,7 +227,7 @@ class _Files:
             raise FormatError("not a checkpoint of tncc.train.fit", path)
         return state
 
-    def load(self, model: nn.Module, tuner: Any, scheduler: Any, history: History, where: torch.device) -> None:
+    def load(self, model: nn.Module, tuner: Any, history: History, where: torch.device) -> None:
         path = self.folder / "checkpoint.pt"
         if not path.exists():
             return
@@ -232,7 +235,6 @@ class _Files:
         try:
             model.load_state_dict(state["model"])
             tuner.load_state_dict(state["optimizer"])
-            scheduler.load_state_dict(state["schedule"])
             history.epochs = [Epoch(**row) for row in state["epochs"]]
             history.best_epoch = state["best_epoch"]
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -241,11 +243,10 @@ class _Files:
                 f"checkpoint does not fit this model: {first}", path, "another folder, or resume=False"
             ) from None
 
-    def save(self, model: nn.Module, tuner: Any, scheduler: Any, history: History, better: bool) -> None:
+    def save(self, model: nn.Module, tuner: Any, history: History, better: bool) -> None:
         state = {
             "model": model.state_dict(),
             "optimizer": tuner.state_dict(),
-            "schedule": scheduler.state_dict(),
             "epochs": [asdict(row) for row in history.epochs],
             "best_epoch": history.best_epoch,
         }
@@ -301,17 +302,27 @@ def _optimizer(model: nn.Module, name: str, learning_rate: float, momentum: floa
     raise InputError(f"unknown optimizer {name!r}", hint="adam or sgd")
 
 
-def _schedule(tuner: Any, name: str, learning_rate: float, steps: int) -> Any:
-    schedulers = torch.optim.lr_scheduler
-    if name == "onecycle":
-        return schedulers.OneCycleLR(tuner, learning_rate, total_steps=steps + 1, pct_start=0.15, cycle_momentum=False)
-    if name == "cosine":
-        return schedulers.CosineAnnealingLR(tuner, steps)
-    if name == "step":
-        return schedulers.MultiStepLR(tuner, [steps // 2, 3 * steps // 4])
-    if name == "constant":
-        return schedulers.ConstantLR(tuner, 1.0)
-    raise InputError(f"unknown schedule {name!r}", hint="onecycle, cosine, step or constant")
+def _schedule(name: str) -> Callable[[float], float]:
+    """The learning rate's factor as a function of progress, 0 at the first step and 1 at the end.
+
+    It depends on nothing else, so that a resumed run may be made longer or shorter than it was begun.
+    """
+
+    def onecycle(done: float) -> float:
+        warm_up = 0.15
+        if done < warm_up:
+            return 0.04 + 0.96 * (1 - math.cos(math.pi * done / warm_up)) / 2
+        return (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up))) / 2
+
+    known = {
+        "onecycle": onecycle,
+        "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+        "step": lambda done: 1.0 if done < 0.5 else 0.1 if done < 0.75 else 0.01,
+        "constant": lambda done: 1.0,
+    }
+    if name not in known:
+        raise InputError(f"unknown schedule {name!r}", hint="onecycle, cosine, step or constant")
+    return known[name]
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ moved to the middle of the gap between the two sums it separates, which changes 
 from __future__ import annotations
 
 import copy
+import logging
 import warnings
 from pathlib import Path
 
@@ -57,7 +58,10 @@ def export(
     temporary = path.with_name(path.name + ".tmp")
     example = torch.zeros(2, *input_shape)
     common = {"input_names": ["input"], "output_names": ["output"], "opset_version": opset}
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
     try:
+        logger.setLevel(logging.ERROR)  # the dynamo exporter warns of every package it can do without
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the legacy exporter announces its own end at every call
             if exporter == "dynamo":
@@ -85,6 +89,7 @@ def export(
         _strip(temporary)
         temporary.replace(path)
     finally:
+        logger.setLevel(level)
         temporary.unlink(missing_ok=True)
 
 
