@@ -66,3 +66,75 @@ def recurrent_chip(mesh_x: int = 64, mesh_y: int = 64, *, seed: int = 0, neuron_
         input_pins=0,
         output_pins=0,
     )
+
+
+def layered_chip(layers: int, cores_a_layer: int, *, density: float = 0.6, seed: int = 0) -> ChipConfig:
+    """A pipeline of memoryless layers with trinary weights: 128 inputs on two axons each and 128 neurons with two
+    copies each in every core, no crossbar shared; random permutations between layers."""
+    rng = np.random.default_rng(seed)
+    cores, half = layers * cores_a_layer, AXONS // 2
+    weight = rng.choice(3, (cores, half, half), p=[density / 2, density / 2, 1 - density])
+    bits = np.zeros((cores, half, 2, half, 2), np.bool_)  # input, its two axons, neuron, its two copies
+    bits[:, :, 0], bits[:, :, 1] = (weight == 0)[..., None], (weight == 1)[..., None]
+    target_core = np.full((cores, half, 2), -3, np.int32)
+    target_axon = np.zeros((cores, half, 2), np.int32)
+    for layer in range(layers - 1):
+        here = slice(layer * cores_a_layer, (layer + 1) * cores_a_layer)
+        place = rng.permutation(cores_a_layer * half).reshape(cores_a_layer, half, 1)
+        target_core[here] = (layer + 1) * cores_a_layer + place // half
+        target_axon[here] = 2 * (place % half) + np.arange(2)
+    outputs = cores_a_layer * half
+    target_axon[-cores_a_layer:] = np.arange(outputs).reshape(cores_a_layer, half, 1)
+    target_core[-cores_a_layer:, :, 1] = -1
+    target_axon[-cores_a_layer:, :, 1] = 0
+    ones = np.ones(cores, np.int32)
+    config_types = 16
+    leak = rng.integers(-3, 4, config_types)
+    return ChipConfig(
+        axons=AXONS,
+        neurons=NEURONS,
+        mesh=(64, -(-cores // 64), 1, 1),
+        crossbars=np.packbits(bits.reshape(cores, AXONS, NEURONS), axis=2, bitorder="little"),
+        crossbar_index=np.arange(cores, dtype=np.int32),
+        axon_types=np.tile(np.arange(2, dtype=np.uint8), (1, half)),
+        axon_types_index=0 * ones,
+        neuron_types={
+            "weights": np.tile(np.array([-1, 1, 0, 0], np.int16), (config_types, 1)),
+            "stochastic_weights": np.zeros((config_types, 4), np.uint8),
+            "leak": leak.astype(np.int16),
+            **{
+                name: np.full(config_types, value, np.uint8)
+                for name, value in (
+                    ("stochastic_leak", 0),
+                    ("leak_reversal", 0),
+                    ("threshold_random_bits", 0),
+                    ("reset_mode", 0),
+                    ("negative_saturate", 1),
+                )
+            },
+            **{
+                name: np.full(config_types, value, np.int32)
+                for name, value in (
+                    ("threshold", 1),
+                    ("negative_threshold", 0),
+                    ("reset_potential", 0),
+                    ("initial_potential", 0),
+                )
+            },
+        },
+        neuron_type=np.repeat(rng.integers(0, config_types, (cores, half)), 2, axis=1).astype(np.int32),
+        target_core=target_core.reshape(cores, NEURONS),
+        target_axon=target_axon.reshape(cores, NEURONS),
+        target_delay=(target_core.reshape(cores, NEURONS) >= 0).astype(np.uint8),
+        seed=np.ones(cores, np.uint32),
+        core_x=(np.arange(cores) % 64).astype(np.int32),
+        core_y=(np.arange(cores) // 64).astype(np.int32),
+        layer=np.repeat(np.arange(layers), cores_a_layer).astype(np.int32),
+        input_pin=np.repeat(np.arange(outputs), 2).astype(np.int32),
+        input_core=np.repeat(np.arange(outputs) // half, 2).astype(np.int32),
+        input_axon=np.arange(2 * outputs, dtype=np.int32) % AXONS,
+        input_delay=np.ones(2 * outputs, np.uint8),
+        output_latency=np.full(outputs, layers, np.int32),
+        input_pins=outputs,
+        output_pins=outputs,
+    )

@@ -94,3 +94,6 @@ def place_anneal(
     first int64 [cores + 1], neighbor and weight int32 [edges]; column_at int32 [width], row_at int32 [height]; changed
     in place: grid int32 [height * width], place int32 [cores], at int32 [2 * cores], random int64 [1].
     """
+
+def roofline(variant: int, threads: int, rounds: int, /) -> float:
+    """Does nothing but full adders over rows in the first cache level; returns how many, one a bit of time."""

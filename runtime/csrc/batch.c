@@ -1,13 +1,11 @@
-#define _POSIX_C_SOURCE 200809L
 #include "batch.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "batch_internal.h"
+#include "memory.h"
 #include "threads.h"
-
-enum { PINS_A_JOB = 64 };
 
 typedef struct {
     int64_t hops;
@@ -26,6 +24,16 @@ struct tn_batch {
     int64_t tick;
 };
 
+static const tn_batch_kernels *kernels_of(tn_variant variant)
+{
+#if TN_HAS_X86
+    if (variant != TN_SCALAR)
+        return variant == TN_AVX512 ? &tn_batch_avx512 : &tn_batch_avx2;
+#endif
+    (void)variant;
+    return &tn_batch_scalar;
+}
+
 tn_error tn_batch_new(tn_batch **out, const tn_chip *chip, size_t threads, tn_variant variant)
 {
     if (!tn_variant_supported(variant))
@@ -33,22 +41,17 @@ tn_error tn_batch_new(tn_batch **out, const tn_chip *chip, size_t threads, tn_va
     tn_batch *engine = calloc(1, sizeof *engine);
     if (!engine)
         return TN_ERROR_MEMORY;
-    engine->kernels = &tn_batch_scalar;
-#if TN_HAS_X86
-    engine->kernels = variant == TN_AVX512 ? &tn_batch_avx512 : variant == TN_AVX2 ? &tn_batch_avx2 : engine->kernels;
-#endif
+    engine->kernels = kernels_of(variant);
     engine->n_threads = threads;
     tn_error error = tn_batch_build(&engine->tables, chip);
     if (!error) {
-        void *signals = NULL;
         size_t n = engine->tables.n_signals + 1;
-        int ok = !posix_memalign(&signals, 64, n * sizeof *engine->signals);
-        engine->signals = signals;
+        engine->signals = tn_allocate(n * sizeof *engine->signals);
         engine->history = calloc(n, sizeof *engine->history);
         engine->core_spikes = calloc(chip->n_cores + 1, sizeof *engine->core_spikes);
         engine->core_events = calloc(chip->n_cores + 1, sizeof *engine->core_events);
         engine->threads = calloc(threads, sizeof *engine->threads);
-        if (!ok || !engine->history || !engine->core_spikes || !engine->core_events || !engine->threads)
+        if (!engine->signals || !engine->history || !engine->core_spikes || !engine->core_events || !engine->threads)
             error = TN_ERROR_MEMORY;
     }
     if (error) {
@@ -103,9 +106,9 @@ typedef struct {
 static size_t jobs_of(const tn_batch_tables *tables, size_t n_steps, size_t step)
 {
     if (step == 0)
-        return (tables->input_pins + PINS_A_JOB - 1) / PINS_A_JOB;
+        return (tables->input_pins + TN_PINS_A_JOB - 1) / TN_PINS_A_JOB;
     if (step == n_steps - 1)
-        return (tables->output_pins + PINS_A_JOB - 1) / PINS_A_JOB;
+        return (tables->output_pins + TN_PINS_A_JOB - 1) / TN_PINS_A_JOB;
     return tables->level_begin[step] - tables->level_begin[step - 1];
 }
 
@@ -122,11 +125,11 @@ static void record(const tn_batch_tables *tables, const tn_block *block, size_t 
     }
 }
 
-static void do_core(tn_batch *engine, const tn_batch_work *work, const tn_block *block, size_t core, int64_t tick,
-                    thread_state *own)
+static void do_core(tn_batch *engine, const tn_batch_work *work, const tn_block *block, size_t core, size_t next,
+                    int64_t tick, thread_state *own)
 {
     tn_core_result result = {0, 0, 0, work->record ? own->fired : NULL};
-    engine->kernels->core(block, core, &result);
+    engine->kernels->core(block, core, next, &result);
     engine->core_spikes[core] += result.spikes;
     engine->core_events[core] += result.events;
     own->hops += result.hops;
@@ -141,11 +144,14 @@ static void do_job(tn_batch *engine, const shared_run *run, const tn_block *bloc
     const tn_batch_work *work = run->work;
     const tn_batch_tables *tables = &engine->tables;
     if (step == 0)
-        engine->kernels->pins(block, work->pins ? work->pins + begin * tables->input_pins : NULL, job * PINS_A_JOB);
+        engine->kernels->pins(block, work->pins ? work->pins + begin * tables->input_pins : NULL, job * TN_PINS_A_JOB);
     else if (step == run->n_steps - 1)
-        engine->kernels->outputs(block, work->outputs + begin * tables->output_pins, job * PINS_A_JOB);
-    else
-        do_core(engine, work, block, tables->order[tables->level_begin[step - 1] + job], engine->tick + (int64_t)begin, own);
+        engine->kernels->outputs(block, work->outputs + begin * tables->output_pins, job * TN_PINS_A_JOB);
+    else {
+        size_t at = tables->level_begin[step - 1] + job, next = at + engine->n_threads;
+        next = next < tables->level_begin[step] ? next : at;
+        do_core(engine, work, block, tables->order[at], tables->order[next], engine->tick + (int64_t)begin, own);
+    }
 }
 
 static void run_thread(void *argument, size_t thread)
@@ -181,7 +187,7 @@ tn_error tn_batch_run(tn_batch *engine, const tn_batch_work *work)
     for (size_t t = 0; t < engine->n_threads; t++) {
         thread_state *own = &engine->threads[t];
         tn_spike_list_clear(&own->recorded);
-        if (work->record && !own->fired && !(own->fired = calloc(TN_NEURONS, sizeof *own->fired))) {
+        if (work->record && !own->fired && !(own->fired = tn_allocate(TN_NEURONS * sizeof *own->fired))) {
             free(next);
             return TN_ERROR_MEMORY;
         }
@@ -234,4 +240,26 @@ void tn_batch_stats(const tn_batch *engine, int64_t *core_spikes, int64_t *core_
     *hops = 0;
     for (size_t t = 0; t < engine->n_threads; t++)
         *hops += engine->threads[t].hops;
+}
+
+typedef struct {
+    const tn_batch_kernels *kernels;
+    uint64_t rounds;
+    atomic_uint_fast64_t seen;
+} roofline;
+
+static void add_only(void *argument, size_t thread)
+{
+    roofline *r = argument;
+    (void)thread;
+    atomic_fetch_xor(&r->seen, r->kernels->add_only(r->rounds));
+}
+
+tn_error tn_batch_roofline(tn_variant variant, size_t threads, uint64_t rounds, double *adders)
+{
+    if (!tn_variant_supported(variant))
+        return TN_ERROR_VARIANT;
+    roofline r = {kernels_of(variant), rounds, 0};
+    *adders = (double)rounds * (double)threads * r.kernels->adders_a_round;
+    return tn_threads_run(threads, add_only, &r);
 }

@@ -15,7 +15,7 @@ typedef struct tn_batch tn_batch;
 /* One call of tn_batch_run. All memory is the caller's. */
 typedef struct {
     size_t ticks;
-    const uint8_t *pins;   /* [ticks, input pins], nonzero = a spike; NULL: none */
+    const uint8_t *pins;   /* [ticks, input pins], 0 or 1 = a spike; NULL: none */
     uint8_t *outputs;      /* [ticks, output pins], overwritten */
     const uint8_t *record; /* [N, M] nonzero: collect that neuron's spikes; NULL: none */
 } tn_batch_work;
@@ -42,5 +42,9 @@ size_t tn_batch_threads(const tn_batch *engine);
 
 /* Totals since reset: per core spikes fired and synaptic events ([N], the caller's), and all mesh hops. */
 void tn_batch_stats(const tn_batch *engine, int64_t *core_spikes, int64_t *core_synaptic_events, int64_t *hops);
+
+/* The bound on speed: runs `rounds` of nothing but full adders over rows in the first cache level, on each of `threads`
+ * threads; *adders is the number done, one a bit of time. */
+tn_error tn_batch_roofline(tn_variant variant, size_t threads, uint64_t rounds, double *adders);
 
 #endif

@@ -1,6 +1,5 @@
 /* The batch engine's kernels for AVX2. */
 #include "batch_internal.h"
-#include "bits.h"
 
 #if TN_HAS_X86
 #define TN_FN TN_TARGET_AVX2
@@ -12,8 +11,24 @@ typedef uint64_t tn_v256 __attribute__((vector_size(32), may_alias));
 #define TN_SPLAT(word) ((tn_v256){(word), (word), (word), (word)})
 #define TN_SUM3(a, b, c) ((a) ^ (b) ^ (c))
 #define TN_MAJORITY3(a, b, c) (((a) & (b)) | (((a) ^ (b)) & (c)))
-#define pack_bits tn_pack_bits
-#define expand_bits tn_expand_bits
+#define TN_SHIFT(words, before, n) ((words) << (n) | (before) >> (64 - (n)))
+
+typedef struct {
+    uint64_t sum;
+} tally;
+
+TN_FN static inline void tally_add(tally *t, const uint64_t *row, const uint64_t *wanted, uint64_t weight)
+{
+    uint64_t count = 0;
+    for (int w = 0; w < TN_ROW_WORDS; w++)
+        count += (uint64_t)__builtin_popcountll(row[w] & wanted[w]);
+    t->sum += count * weight;
+}
+
+TN_FN static inline int64_t tally_total(const tally *t)
+{
+    return (int64_t)t->sum;
+}
 
 #include "batch_kernel.h"
 #endif

@@ -13,20 +13,27 @@
 #define TN_SUM3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0x96)
 #define TN_MAJORITY3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0xe8)
 
-TN_FN static inline __mmask64 first_bytes(size_t n)
+/* words << n | before >> (64 - n) */
+#define TN_SHIFT(words, before, n) \
+    _mm512_or_si512(_mm512_sll_epi64(words, _mm_cvtsi32_si128(n)), _mm512_srl_epi64(before, _mm_cvtsi32_si128(64 - (n))))
+
+typedef struct {
+    __m512i sum;
+} tally;
+
+TN_FN static inline void tally_add(tally *t, const uint64_t *row, const uint64_t *wanted, int64_t weight)
 {
-    return n < 64 ? (UINT64_C(1) << n) - 1 : ~UINT64_C(0);
+    __m512i count = _mm512_setzero_si512();
+    for (int w = 0; w < TN_ROW_WORDS; w += 8) {
+        __m512i both = _mm512_and_si512(_mm512_load_si512(row + w), _mm512_load_si512(wanted + w));
+        count = _mm512_add_epi64(count, _mm512_popcnt_epi64(both));
+    }
+    t->sum = _mm512_add_epi64(t->sum, _mm512_mul_epu32(count, _mm512_set1_epi64(weight)));
 }
 
-TN_FN static inline uint64_t pack_bits(const uint8_t *bytes, size_t n)
+TN_FN static inline int64_t tally_total(const tally *t)
 {
-    __m512i all = _mm512_maskz_loadu_epi8(first_bytes(n), bytes);
-    return _mm512_test_epi8_mask(all, all);
-}
-
-TN_FN static inline void expand_bits(uint8_t *bytes, uint64_t bits, size_t n)
-{
-    _mm512_mask_storeu_epi8(bytes, first_bytes(n), _mm512_maskz_set1_epi8(bits, 1));
+    return _mm512_reduce_add_epi64(t->sum);
 }
 
 #include "batch_kernel.h"

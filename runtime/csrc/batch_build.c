@@ -157,6 +157,9 @@ static tn_error find_classes(build *b)
         }
     for (size_t i = 0; i < chip->n_inputs; i++)
         b->pin_delays[chip->input_pin[i]] |= (uint16_t)(1 << chip->input_delay[i]);
+    for (size_t k = 0; k < classes; k++)
+        if (out->class_hops[k] > UINT32_MAX) /* a mesh far beyond any that could be built */
+            return TN_ERROR_CHIP;
     uint64_t signals = 0;
     for (size_t pin = 0; pin < chip->input_pins; pin++) {
         out->pin_signals[pin] = (uint32_t)signals;
@@ -301,12 +304,12 @@ static int add_segment(build *b, const int32_t *weight, uint16_t n_rows, int pla
     for (uint16_t r = 0; r < n_rows; r++) {
         uint32_t size = (uint32_t)(weight[r] < 0 ? -weight[r] : weight[r]);
         if (size >> plane & 1)
-            found[n++] = (uint16_t)(2 * r + (weight[r] < 0));
+            found[n++] = (uint16_t)(TN_ROW_WORDS * (2 * r + (weight[r] < 0)));
     }
     if (!n)
         return 0;
     while (n % 8)
-        found[n++] = (uint16_t)(2 * n_rows);
+        found[n++] = (uint16_t)(TN_ROW_WORDS * 2 * n_rows);
     uint16_t *to = vector_add(&b->literals, (size_t)n + 2);
     if (!to)
         return -1;

@@ -13,6 +13,7 @@ enum {
     TN_ROW_WORDS = 16,
     TN_ROW_TICKS = 64 * TN_ROW_WORDS,
     TN_LITERALS = 2 * TN_AXONS + 1, /* 2 r: row r; 2 r + 1: its complement; after the last row: zero, for padding */
+    TN_PINS_A_JOB = 256,
     TN_COUNTER_PLANES = 20,         /* 256 axons of weight 255, and room for the threshold */
 };
 
@@ -46,7 +47,7 @@ typedef struct {
     uint32_t *level_begin;      /* [n_levels + 1] into order */
     tn_program *programs;
     tn_class *classes;
-    uint16_t *literals;
+    uint16_t *literals;         /* a literal's first word among the rows' words */
     uint32_t *fan_out;
     uint32_t *row_begin;        /* by row of all cores, one more at the end: into row_signals */
     uint32_t *row_signals;
@@ -70,7 +71,7 @@ typedef struct {
     uint64_t (*signals)[TN_ROW_WORDS]; /* [n_signals] */
     uint16_t *history;                 /* [n_signals]: the source's last 16 ticks, bit 15 the latest */
     size_t ticks;                      /* 1..TN_ROW_TICKS of the row are wanted */
-    uint64_t wanted[TN_ROW_WORDS];     /* a bit for each */
+    uint64_t wanted[TN_ROW_WORDS] __attribute__((aligned(64))); /* a bit for each */
 } tn_block;
 
 /* What evaluating one core for one block gives. */
@@ -79,8 +80,9 @@ typedef struct {
     uint64_t (*fired)[TN_ROW_WORDS]; /* [classes of the core], or NULL: not wanted */
 } tn_core_result;
 
-typedef void tn_core_kernel(const tn_block *block, size_t core, tn_core_result *result);
-/* pins: [ticks, input pins]; 64 pins from `first` on. */
+/* `next`: a core whose inputs are ready and will be wanted soon. */
+typedef void tn_core_kernel(const tn_block *block, size_t core, size_t next, tn_core_result *result);
+/* pins: [ticks, input pins]; TN_PINS_A_JOB pins from `first` on. */
 typedef void tn_pin_kernel(const tn_block *block, const uint8_t *pins, size_t first);
 typedef void tn_output_kernel(const tn_block *block, uint8_t *outputs, size_t first);
 
@@ -88,6 +90,8 @@ typedef struct {
     tn_core_kernel *core;
     tn_pin_kernel *pins;
     tn_output_kernel *outputs;
+    uint64_t (*add_only)(uint64_t rounds);
+    int adders_a_round; /* that add_only does, counted in bits */
 } tn_batch_kernels;
 extern const tn_batch_kernels tn_batch_scalar, tn_batch_avx2, tn_batch_avx512;
 

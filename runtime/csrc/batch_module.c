@@ -200,6 +200,26 @@ static PyObject *batch_set_flight(PyObject *self, PyObject *args)
     return move_flight(args, 0);
 }
 
+static PyObject *roofline(PyObject *self, PyObject *args)
+{
+    (void)self;
+    int variant;
+    Py_ssize_t threads;
+    unsigned long long rounds;
+    double adders;
+    tn_error error;
+    if (!PyArg_ParseTuple(args, "inK:roofline", &variant, &threads, &rounds))
+        return NULL;
+    if (threads < 1 || threads > 1024 || variant < 0 || variant >= TN_VARIANT_COUNT) {
+        PyErr_SetString(PyExc_ValueError, "threads must lie in 1..1024 and the variant be one of variants()");
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    error = tn_batch_roofline((tn_variant)variant, (size_t)threads, rounds, &adders);
+    Py_END_ALLOW_THREADS
+    return error ? tn_raise(error) : PyFloat_FromDouble(adders);
+}
+
 static PyObject *stages(PyObject *self, PyObject *args)
 {
     (void)self;
@@ -231,6 +251,7 @@ static PyMethodDef methods[] = {
     {"batch_flight_count", batch_flight_count, METH_O, NULL},
     {"batch_get_flight", batch_get_flight, METH_VARARGS, NULL},
     {"batch_set_flight", batch_set_flight, METH_VARARGS, NULL},
+    {"roofline", roofline, METH_VARARGS, NULL},
     {"stages", stages, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -1,9 +1,9 @@
-#define _POSIX_C_SOURCE 200809L
 #include "tick.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory.h"
 #include "threads.h"
 #include "tick_build.h"
 #include "tick_internal.h"
@@ -62,7 +62,7 @@ tn_error tn_tick_new(tn_tick **out, const tn_chip *chip, size_t threads, tn_vari
     engine->threads = calloc(engine->n_threads, sizeof *engine->threads);
     int ok = engine->inputs && engine->pin_begin && engine->core_spikes && engine->core_events && engine->threads;
     for (size_t t = 0; ok && t < engine->n_threads; t++)
-        ok = (engine->threads[t].ring = calloc(TN_DELAY_SLOTS * n + 1, sizeof(uint64_t[TN_AXON_WORDS]))) != NULL;
+        ok = (engine->threads[t].ring = tn_allocate(TN_DELAY_SLOTS * n * sizeof(uint64_t[TN_AXON_WORDS]))) != NULL;
     tn_error error = ok ? tn_tick_build(&engine->tables, chip) : TN_ERROR_MEMORY;
     if (error) {
         tn_tick_free(engine);

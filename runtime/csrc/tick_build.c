@@ -1,10 +1,10 @@
-#define _POSIX_C_SOURCE 200809L
 #include "tick_build.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "intern.h"
+#include "memory.h"
 
 typedef struct {
     uint64_t rows[TN_AXONS][TN_NEURON_WORDS];
@@ -149,13 +149,6 @@ static void read_connections(tn_tick_tables *tables, const tn_chip *chip, size_t
     core->lanes_used = (uint16_t)((chip->neurons + 63) / 64 * 64);
 }
 
-/* 64-byte aligned; never NULL for zero bytes. */
-static void *allocate(size_t bytes)
-{
-    void *found = NULL;
-    return posix_memalign(&found, 64, bytes ? bytes : 64) ? NULL : found;
-}
-
 /* The unique tables while they are being found. */
 typedef struct {
     tn_intern rows, types, parameters;
@@ -258,18 +251,18 @@ static tn_error store(tn_tick_tables *tables, const tn_chip *chip, const collect
     for (size_t c = 0; c < n; c++)
         potential_bytes += TN_NEURONS * (all->of_core[c].wide ? sizeof(int32_t) : sizeof(int16_t));
     tables->n_cores = n;
-    tables->cores = calloc(n + 1, sizeof *tables->cores);
-    tables->targets = calloc(n + 1, sizeof *tables->targets);
+    tables->cores = tn_allocate(n * sizeof *tables->cores);
+    tables->targets = tn_allocate(n * sizeof *tables->targets);
     tables->initial_index = calloc(n + 1, sizeof *tables->initial_index);
     tables->seed = calloc(n + 1, sizeof *tables->seed);
     tables->initial = calloc(all->parameters.count + 1, sizeof *tables->initial);
     tables->stochastic = calloc(all->parameters.count + 1, sizeof(uint8_t[TN_NEURONS][TN_AXON_TYPES + 1]));
-    tables->rows = allocate(n_rows * sizeof(crossbar_rows));
-    tables->fan_out = allocate(n_rows * sizeof(uint16_t[TN_AXONS]));
-    tables->of_type = allocate(all->types.count * sizeof(type_masks));
-    tables->narrow = allocate(all->n_narrow * sizeof(int16_t[TN_FIELDS][TN_NEURONS]));
-    tables->wide = allocate(all->n_wide * sizeof(int32_t[TN_FIELDS][TN_NEURONS]));
-    tables->potentials = allocate(potential_bytes);
+    tables->rows = tn_allocate(n_rows * sizeof(crossbar_rows));
+    tables->fan_out = tn_allocate(n_rows * sizeof(uint16_t[TN_AXONS]));
+    tables->of_type = tn_allocate(all->types.count * sizeof(type_masks));
+    tables->narrow = tn_allocate(all->n_narrow * sizeof(int16_t[TN_FIELDS][TN_NEURONS]));
+    tables->wide = tn_allocate(all->n_wide * sizeof(int32_t[TN_FIELDS][TN_NEURONS]));
+    tables->potentials = tn_allocate(potential_bytes);
     if (!tables->cores || !tables->targets || !tables->initial_index || !tables->seed || !tables->initial ||
         !tables->stochastic || !tables->rows || !tables->fan_out || !tables->of_type || !tables->narrow ||
         !tables->wide || !tables->potentials)
