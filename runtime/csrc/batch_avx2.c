@@ -11,6 +11,7 @@ typedef uint64_t tn_v256 __attribute__((vector_size(32), may_alias));
 #define TN_SPLAT(word) ((tn_v256){(word), (word), (word), (word)})
 #define TN_SUM3(a, b, c) ((a) ^ (b) ^ (c))
 #define TN_MAJORITY3(a, b, c) (((a) & (b)) | (((a) ^ (b)) & (c)))
+#define TN_LAST_AND(a, b) __builtin_shuffle(a, b, (tn_v256){3, 4, 5, 6})
 #define TN_SHIFT(words, before, n) ((words) << (n) | (before) >> (64 - (n)))
 
 typedef struct {

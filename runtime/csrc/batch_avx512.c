@@ -13,6 +13,7 @@
 #define TN_SUM3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0x96)
 #define TN_MAJORITY3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0xe8)
 
+#define TN_LAST_AND(a, b) _mm512_alignr_epi64(b, a, 7)
 /* words << n | before >> (64 - n) */
 #define TN_SHIFT(words, before, n) \
     _mm512_or_si512(_mm512_sll_epi64(words, _mm_cvtsi32_si128(n)), _mm512_srl_epi64(before, _mm_cvtsi32_si128(64 - (n))))

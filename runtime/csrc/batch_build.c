@@ -319,7 +319,19 @@ static int add_segment(build *b, const int32_t *weight, uint16_t n_rows, int pla
     return 1;
 }
 
-static tn_error add_class(build *b, tn_program *program, const int32_t *weight, int32_t least_sum, uint16_t copies)
+/* Appends the counter's start value, plane by plane, as literals. */
+static tn_error add_start(build *b, uint32_t start, int top, uint16_t n_rows)
+{
+    int planes = top > 4 ? top + 1 : 5;
+    uint16_t *to = vector_add(&b->literals, (size_t)planes);
+    if (!to)
+        return TN_ERROR_MEMORY;
+    for (int p = 0; p < planes; p++)
+        to[p] = (uint16_t)(TN_ROW_WORDS * (2 * n_rows + (start >> p & 1)));
+    return TN_OK;
+}
+
+static tn_error add_class(build *b, const tn_program *program, tn_class *class, const int32_t *weight, int32_t least_sum)
 {
     int64_t negative = 0, total = 0;
     uint32_t any = 0;
@@ -329,27 +341,36 @@ static tn_error add_class(build *b, tn_program *program, const int32_t *weight, 
         negative += weight[r] < 0 ? size : 0;
         any |= (uint32_t)size;
     }
-    tn_class class = {.segments = (uint32_t)(b->literals.count - program->literals), .copies = copies};
     int64_t need = least_sum + negative; /* fires where the sum of the literals reaches this */
-    if (need <= 0) {
-        class.start = 1;
-    } else if (need <= total) {
-        while ((INT64_C(1) << class.top) < need || (INT64_C(1) << class.top) < total - need + 1)
-            class.top++;
-        class.start = (uint32_t)((INT64_C(1) << class.top) - need);
-        for (int plane = 0; any >> plane; plane++) {
-            int added = add_segment(b, weight, program->n_rows, plane);
-            if (added < 0)
-                return TN_ERROR_MEMORY;
-            class.n_segments = (uint8_t)(class.n_segments + added);
-        }
-        program->work += b->literals.count - program->literals - class.segments;
-    }
-    tn_class *to = vector_add(&b->classes, 1);
-    if (!to)
+    class->stream = (uint32_t)(b->literals.count - program->literals);
+    if (need <= 0 || need > total)
+        return add_start(b, need <= 0, 0, program->n_rows);
+    while ((INT64_C(1) << class->top) < need || (INT64_C(1) << class->top) < total - need + 1)
+        class->top++;
+    if (add_start(b, (uint32_t)((INT64_C(1) << class->top) - need), class->top, program->n_rows))
         return TN_ERROR_MEMORY;
-    *to = class;
+    for (int plane = 0; any >> plane; plane++) {
+        int added = add_segment(b, weight, program->n_rows, plane);
+        if (added < 0)
+            return TN_ERROR_MEMORY;
+        class->n_segments = (uint8_t)(class->n_segments + added);
+    }
+    class->plain = any == 1;
+    class->groups = (uint16_t)((b->literals.count - program->literals - class->stream) / 8);
     return TN_OK;
+}
+
+/* Classes of the same shape one after the other, so that branches repeat. */
+static int compare_classes(const void *left, const void *right)
+{
+    const tn_class *a = left, *b = right;
+    if (a->n_segments != b->n_segments)
+        return a->n_segments < b->n_segments ? -1 : 1;
+    if (a->groups != b->groups)
+        return a->groups < b->groups ? -1 : 1;
+    if (a->top != b->top)
+        return a->top < b->top ? -1 : 1;
+    return (a->number > b->number) - (a->number < b->number);
 }
 
 static tn_error add_program(build *b, size_t c, const program_key *key, uint16_t n_rows,
@@ -363,6 +384,7 @@ static tn_error add_program(build *b, size_t c, const program_key *key, uint16_t
     uint64_t columns[TN_NEURONS][TN_AXON_WORDS];
     columns_of(rows, columns);
     uint32_t *fan_out = vector_add(&b->fan_out, n_rows);
+    tn_class class[TN_NEURONS];
     tn_program *to = vector_add(&b->programs, 1);
     if (!fan_out || !to)
         return TN_ERROR_MEMORY;
@@ -379,10 +401,17 @@ static tn_error add_program(build *b, size_t c, const program_key *key, uint16_t
                 if (key->row_of_axon[axon] >= 0)
                     weight[key->row_of_axon[axon]] += types->weights[4 * t + axon_type[axon]];
             }
-        tn_error error = add_class(b, &program, weight, types->threshold[t] - types->leak[t], s->copies[k]);
+        class[k] = (tn_class){.copies = s->copies[k], .number = (uint8_t)k};
+        tn_error error = add_class(b, &program, &class[k], weight, types->threshold[t] - types->leak[t]);
         if (error)
             return error;
     }
+    qsort(class, s->n_classes, sizeof *class, compare_classes);
+    tn_class *classes = vector_add(&b->classes, s->n_classes);
+    if (!classes)
+        return TN_ERROR_MEMORY;
+    memcpy(classes, class, s->n_classes * sizeof *class);
+    program.work = b->literals.count - program.literals;
     *to = program;
     return TN_OK;
 }

@@ -12,17 +12,20 @@
 enum {
     TN_ROW_WORDS = 16,
     TN_ROW_TICKS = 64 * TN_ROW_WORDS,
-    TN_LITERALS = 2 * TN_AXONS + 1, /* 2 r: row r; 2 r + 1: its complement; after the last row: zero, for padding */
+    TN_LITERALS = 2 * TN_AXONS + 2, /* 2 r: row r; 2 r + 1: its complement; after the last row: zeros, ones */
     TN_PINS_A_JOB = 256,
     TN_COUNTER_PLANES = 20,         /* 256 axons of weight 255, and room for the threshold */
 };
 
 /* How one class counts: fires where start + literals >= 2^top, bit `top` of the sum. */
 typedef struct {
-    uint32_t start;
-    uint32_t segments; /* into the program's literals: {plane, groups of eight, literals ...} each */
+    uint32_t stream;    /* into the program's literals: the start's planes 0..max(4, top), then per segment {plane, groups
+                           of eight, literals ...} */
+    uint16_t copies;    /* neurons in the class */
+    uint16_t groups;    /* of eight literals, in all segments, about */
+    uint8_t number;     /* of the class within the core */
     uint8_t top, n_segments;
-    uint16_t copies; /* neurons in the class */
+    uint8_t plain;      /* one segment, of plane 0 */
 } tn_class;
 
 /* What cores with equal crossbars, types and wiring of equal inputs share. */
@@ -31,7 +34,7 @@ typedef struct {
     size_t classes;  /* into tn_batch_tables.classes */
     size_t literals; /* into tn_batch_tables.literals */
     size_t fan_out;  /* into tn_batch_tables.fan_out: synapses on used neurons, a row */
-    uint64_t work;   /* full adders for one bit of time */
+    uint64_t work;   /* literals to add */
 } tn_program;
 
 typedef struct {

@@ -2,8 +2,8 @@
  *
  * The including unit defines TN_FN (what functions are compiled for), TN_KERNELS (the table's name), TN_V (a vector
  * type with &, |, ^, ~), TN_LANES (vectors handled together, so that an index is loaded once for them), TN_SUM3 and
- * TN_MAJORITY3 (a full adder's outputs), TN_SPLAT(word), TN_SHIFT(words, before, n): words << n | before >> (64 - n)
- * for n in 1..15, and a tally: tally_add(&sum, row, wanted, weight) adds weight (below 2^32) for every bit set in both. */
+ * TN_MAJORITY3 (a full adder's outputs), TN_SPLAT(word), TN_LAST_AND(a, b): the last word of a, then all but the last of b,
+ * TN_SHIFT(words, before, n): words << n | before >> (64 - n) for n in 1..15, and a tally: tally_add(&sum, row, wanted, weight) adds weight (below 2^32) for every bit set in both. */
 
 #include <string.h>
 
@@ -112,24 +112,17 @@ TN_FN static inline __attribute__((always_inline)) void add_groups(const uint64_
     low[0] = ones, low[1] = twos, low[2] = fours, low[3] = eights, low[4] = sixteens;
 }
 
-TN_FN static inline __attribute__((always_inline)) lanes splat_bit(uint32_t start, int bit)
-{
-    static const uint64_t word[2] = {0, ~UINT64_C(0)};
-    lanes found;
-    EACH_LANE found.v[l] = TN_SPLAT(word[start >> bit & 1]);
-    return found;
-}
-
 /* Where every weight is 1 or -1, as in a trinary network: one segment, of plane 0. */
-TN_FN static lanes evaluate_plain(const uint64_t *rows, const tn_class *class, const uint16_t *segment)
+TN_FN static inline lanes evaluate_plain(const uint64_t *rows, const tn_class *class, const uint16_t *stream)
 {
     lanes low[5], high[TN_COUNTER_PLANES];
     int n_high = class->top > 4 ? class->top - 4 : 0;
     for (int p = 0; p < 5; p++)
-        low[p] = splat_bit(class->start, p);
+        low[p] = literal(rows, stream[p]);
     for (int p = 0; p < n_high; p++)
-        high[p] = splat_bit(class->start, 5 + p);
-    add_groups(rows, segment + 2, segment[1], low, high, n_high);
+        high[p] = literal(rows, stream[5 + p]);
+    stream += 5 + n_high;
+    add_groups(rows, stream + 2, stream[1], low, high, n_high);
     switch (class->top) {
     case 0:
         return low[0];
@@ -147,27 +140,30 @@ TN_FN static lanes evaluate_plain(const uint64_t *rows, const tn_class *class, c
 }
 
 /* Any weights. */
-TN_FN static lanes evaluate_weighted(const uint64_t *rows, const tn_class *class, const uint16_t *segment)
+TN_FN static lanes evaluate_weighted(const uint64_t *rows, const tn_class *class, const uint16_t *stream)
 {
     lanes counter[TN_COUNTER_PLANES];
-    for (int p = 0; p < TN_COUNTER_PLANES; p++)
-        counter[p] = splat_bit(class->start, p);
+    int planes = class->top > 4 ? class->top + 1 : 5;
+    for (int p = 0; p < planes; p++)
+        counter[p] = literal(rows, stream[p]);
+    stream += planes;
+    for (int p = planes; p < TN_COUNTER_PLANES; p++)
+        memset(&counter[p], 0, sizeof counter[p]);
     for (int s = 0; s < class->n_segments; s++) {
-        int plane = segment[0], groups = segment[1], n_high = class->top - plane - 4;
-        add_groups(rows, segment + 2, groups, counter + plane, counter + plane + 5, n_high);
-        segment += 2 + 8 * groups;
+        int plane = stream[0], groups = stream[1], n_high = class->top - plane - 4;
+        add_groups(rows, stream + 2, groups, counter + plane, counter + plane + 5, n_high);
+        stream += 2 + 8 * groups;
     }
     return counter[class->top];
 }
 
-TN_FN static inline void evaluate_class(const row *rows, const tn_class *class, const uint16_t *segment, int chunks,
+TN_FN static inline void evaluate_class(const row *rows, const tn_class *class, const uint16_t *stream, int chunks,
                                         uint64_t fired[TN_ROW_WORDS])
 {
     const int words = (int)(sizeof(lanes) / 8);
-    int plain = class->n_segments == 1 && segment[0] == 0;
     for (int chunk = 0; chunk < chunks; chunk++) {
         const uint64_t *from = (const uint64_t *)rows + chunk * words;
-        lanes found = plain ? evaluate_plain(from, class, segment) : evaluate_weighted(from, class, segment);
+        lanes found = class->plain ? evaluate_plain(from, class, stream) : evaluate_weighted(from, class, stream);
         memcpy(fired + chunk * words, &found, sizeof found);
     }
 }
@@ -189,13 +185,14 @@ TN_FN static inline void invert_row(uint64_t *to, const uint64_t *from)
         ((TN_V *)to)[i] = ~((const TN_V *)from)[i];
 }
 
-/* words << delay, the lowest bits from the word before. */
-TN_FN static inline void shift_row(uint64_t *to, const uint64_t *words, int delay)
+/* words << delay, the lowest bits from the 16 ticks before. */
+TN_FN static inline void shift_row(uint64_t *to, const uint64_t *words, int delay, uint16_t history)
 {
+    TN_V before = TN_SPLAT((uint64_t)history << 48);
     for (int i = 0; i < VECTORS; i++) {
-        TN_V before;
-        memcpy(&before, words + i * (int)(sizeof before / 8) - 1, sizeof before);
-        ((TN_V *)to)[i] = TN_SHIFT(((const TN_V *)words)[i], before, delay);
+        TN_V now = ((const TN_V *)words)[i];
+        ((TN_V *)to)[i] = TN_SHIFT(now, TN_LAST_AND(before, now), delay);
+        before = now;
     }
 }
 
@@ -214,6 +211,7 @@ TN_FN static inline int64_t gather(const tn_block *block, const tn_batch_core *c
         tally_add(&events, plain, block->wanted, fan_out[r]);
     }
     memset(&rows[2 * program->n_rows], 0, sizeof *rows);
+    memset(&rows[2 * program->n_rows + 1], 255, sizeof *rows);
     return tally_total(&events);
 }
 
@@ -229,8 +227,8 @@ TN_FN static inline uint16_t latest_ticks(const uint64_t *words, uint16_t histor
     return (uint16_t)latest;
 }
 
-/* Writes a source's signals from its spike train; words[-1] is overwritten. */
-TN_FN static inline void emit(const tn_block *block, uint64_t *words, uint32_t signal, uint32_t end)
+/* Writes a source's signals from its spike train. */
+TN_FN static inline void emit(const tn_block *block, const uint64_t *words, uint32_t signal, uint32_t end)
 {
     for (; signal < end; signal++) {
         int delay = block->tables->signal_delay[signal];
@@ -238,8 +236,7 @@ TN_FN static inline void emit(const tn_block *block, uint64_t *words, uint32_t s
             copy_row(block->signals[signal], words);
             continue;
         }
-        words[-1] = (uint64_t)block->history[signal] << 48;
-        shift_row(block->signals[signal], words, delay);
+        shift_row(block->signals[signal], words, delay, block->history[signal]);
         block->history[signal] = latest_ticks(words, block->history[signal], block->ticks);
     }
 }
@@ -264,20 +261,20 @@ TN_FN static void evaluate_core(const tn_block *block, size_t c, size_t next, tn
     const tn_class *class = tables->classes + program->classes;
     const uint16_t *literals = tables->literals + program->literals;
     row rows[TN_LITERALS] __attribute__((aligned(64)));
-    uint64_t words[8 + TN_ROW_WORDS] __attribute__((aligned(64))) = {0};
-    uint64_t *fired = words + 8; /* aligned; the word before is for `emit` */
+    uint64_t fired[TN_ROW_WORDS] __attribute__((aligned(64))) = {0};
     int chunk_ticks = (int)sizeof(lanes) * 8, chunks = ((int)block->ticks + chunk_ticks - 1) / chunk_ticks;
     result->events = gather(block, core, program, rows);
     tally spikes = {0}, hops = {0};
     for (int k = 0; k < program->n_classes; k++, class++) {
         prefetch_row(block, next, k);
-        evaluate_class(rows, class, literals + class->segments, chunks, fired);
-        const uint32_t *signal = tables->class_signals + core->first_class + k;
+        evaluate_class(rows, class, literals + class->stream, chunks, fired);
+        size_t source = core->first_class + (size_t)class->number;
+        const uint32_t *signal = tables->class_signals + source;
         tally_add(&spikes, fired, block->wanted, class->copies);
-        if (tables->class_hops[core->first_class + (uint32_t)k])
-            tally_add(&hops, fired, block->wanted, tables->class_hops[core->first_class + (uint32_t)k]);
+        if (tables->class_hops[source])
+            tally_add(&hops, fired, block->wanted, tables->class_hops[source]);
         if (result->fired)
-            copy_row(result->fired[k], fired);
+            copy_row(result->fired[class->number], fired);
         emit(block, fired, signal[0], signal[1]);
     }
     result->spikes = tally_total(&spikes);
@@ -362,7 +359,7 @@ TN_FN static void pack_pins(const tn_block *block, const uint8_t *pins, size_t f
 {
     size_t all = block->tables->input_pins, n = all - first < TN_PINS_A_JOB ? all - first : TN_PINS_A_JOB;
     const uint32_t *signal = block->tables->pin_signals + first;
-    uint64_t trains[TN_PINS_A_JOB][8 + TN_ROW_WORDS] __attribute__((aligned(64)));
+    uint64_t trains[TN_PINS_A_JOB][TN_ROW_WORDS] __attribute__((aligned(64)));
     memset(trains, 0, sizeof trains);
     for (size_t tile = 0; pins && tile < block->ticks; tile += 64)
         for (size_t begin = 0; begin < n; begin += 64) {
@@ -370,10 +367,10 @@ TN_FN static void pack_pins(const tn_block *block, const uint8_t *pins, size_t f
             size_t here = n - begin < 64 ? n - begin : 64, ticks = block->ticks - tile < 64 ? block->ticks - tile : 64;
             pack_tile(words, pins + tile * all + first + begin, all, here, ticks);
             for (size_t p = 0; p < here; p++)
-                trains[begin + p][8 + tile / 64] = words[p];
+                trains[begin + p][tile / 64] = words[p];
         }
     for (size_t p = 0; p < n; p++)
-        emit(block, trains[p] + 8, signal[p], signal[p + 1]);
+        emit(block, trains[p], signal[p], signal[p + 1]);
 }
 
 TN_FN static inline void unpack_tick(uint8_t *restrict to, const uint8_t *restrict packed, int tick)

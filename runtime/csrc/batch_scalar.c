@@ -10,6 +10,7 @@ typedef uint64_t tn_v128 __attribute__((vector_size(16), may_alias));
 #define TN_SPLAT(word) ((tn_v128){(word), (word)})
 #define TN_SUM3(a, b, c) ((a) ^ (b) ^ (c))
 #define TN_MAJORITY3(a, b, c) (((a) & (b)) | (((a) ^ (b)) & (c)))
+#define TN_LAST_AND(a, b) __builtin_shuffle(a, b, (tn_v128){1, 2})
 #define TN_SHIFT(words, before, n) ((words) << (n) | (before) >> (64 - (n)))
 
 typedef struct {
