@@ -35,6 +35,7 @@ setup(
     packages=list(packages),
     package_dir=packages,
     package_data={name: ["py.typed", "*.lark", "*.pyi", "data/*"] for name in packages},
+    include_package_data=False,  # the sdist holds the C sources, the wheel only what they build
     ext_modules=[native],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )
