@@ -106,8 +106,6 @@ class Netlist:
             and all(a.dtype == theirs[name].dtype and np.array_equal(a, theirs[name]) for name, a in mine.items())
         )
 
-    __hash__ = None  # type: ignore[assignment]  # arrays are compared, not hashed
-
     @property
     def n_cores(self) -> int:
         return int(self.neuron_type.shape[0])

@@ -1,1 +1,1 @@
-"""Passes: Graph -> Graph, Graph -> Netlist, Netlist -> Netlist. One file each; pass_manager runs them."""
+"""Passes: Graph -> Graph, Graph -> Netlist, Netlist -> Netlist. One file each; the manager runs them."""
