@@ -180,10 +180,10 @@ def axons_driven_once(netlist: Netlist, chip: Chip) -> Iterator[str]:
     routed = (netlist.target_core >= 0) & (netlist.neuron_type >= 0)
     cores = np.concatenate([netlist.target_core[routed], netlist.input_core])
     axons = np.concatenate([netlist.target_axon[routed], netlist.input_axon])
-    drivers = np.bincount(cores.astype(np.int64) * chip.axons + axons, minlength=1)
+    drivers = np.bincount(cores.astype(np.int64) * netlist.chip.axons + axons, minlength=1)
     for slot in np.flatnonzero(drivers > 1):
-        place = core_name(netlist, slot // chip.axons)
-        yield f"{place}: axon {slot % chip.axons} is driven {drivers[slot]} times"
+        place = core_name(netlist, slot // netlist.chip.axons)
+        yield f"{place}: axon {slot % netlist.chip.axons} is driven {drivers[slot]} times"
 
 
 @invariant(Netlist)
@@ -200,7 +200,7 @@ def outputs_driven_once(netlist: Netlist, chip: Chip) -> Iterator[str]:
 @invariant(Netlist)
 def synapses_driven(netlist: Netlist, chip: Chip) -> Iterator[str]:
     """Every axon with a synapse is driven by a neuron or an input pin."""
-    driven = np.zeros((netlist.n_cores, chip.axons), bool)
+    driven = np.zeros((netlist.n_cores, netlist.chip.axons), bool)
     routed = (netlist.target_core >= 0) & (netlist.neuron_type >= 0)
     driven[netlist.target_core[routed], netlist.target_axon[routed]] = True
     driven[netlist.input_core, netlist.input_axon] = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from tncc.errors import CompileError
@@ -82,6 +82,7 @@ def run_pipeline(
         module, first = _resume(start_from, steps)
     if module is None:
         raise CompileError("there is no module to run the pipeline on")
+    _check_chip(module, chip)
     end = _end(steps, stop_after)
     _check_names(print_ir_after, steps)
     verify(module)
@@ -141,6 +142,17 @@ def _end(steps: Sequence[Pass], stop_after: str | None) -> int:
         return len(steps)
     _check_names([stop_after], steps)
     return max(i for i, step in enumerate(steps) if step.name == stop_after) + 1
+
+
+def _check_chip(module: Module, chip: Chip) -> None:
+    """A netlist is for one chip; for another it has to be partitioned again."""
+    if isinstance(module, Netlist) and module.chip != chip:
+        differ = [f.name for f in fields(Chip) if getattr(module.chip, f.name) != getattr(chip, f.name)]
+        raise CompileError(
+            f"the netlist is for another chip: they differ in {', '.join(differ)}",
+            "pipeline",
+            "start from the graph that partition-cores takes",
+        )
 
 
 def _check_names(names: Collection[str], steps: Sequence[Pass]) -> None:

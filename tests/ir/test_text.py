@@ -265,7 +265,7 @@ def test_damaged_text_is_well_formed_or_a_compile_error(text: str, data: st.Data
         return
     for found in invariants().values():
         if isinstance(module, found.level):
-            list(found.violations(module, Chip()))
+            list(found.violations(module, module.chip if isinstance(module, Netlist) else Chip()))
     if isinstance(module, Netlist) and not not_interpreted(module):
         run_frames(module, {port.name: np.ones((2, *port.type.shape)) for port in module.inputs})
 

@@ -57,7 +57,7 @@ def spoil(module: Module) -> Module:
 
 
 def run(*steps: Pass, module: Module = GRAPH, **options: Any) -> Any:
-    return run_pipeline(module, CHIP, steps, **options)
+    return run_pipeline(module, module.chip if isinstance(module, Netlist) else CHIP, steps, **options)
 
 
 def named(base: type[Pass], **members: Any) -> type[Pass]:
@@ -101,6 +101,11 @@ def test_takes() -> None:
     with pytest.raises(CompileError, match=r"^pipeline: takes takes a core netlist, not an nn graph$"):
         run(takes())
     assert run(takes(), module=example()).module == example()
+
+
+def test_a_netlist_is_for_one_chip() -> None:
+    with pytest.raises(CompileError, match=r"the netlist is for another chip: they differ in mesh_x, mesh_y"):
+        run_pipeline(example(), replace(example().chip, mesh_x=3, mesh_y=3), [Do()])
 
 
 def test_ensures() -> None:
