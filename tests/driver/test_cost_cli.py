@@ -118,3 +118,13 @@ def test_png(cli: Callable[..., Any], chip_path: Path, tmp_path: Path, view: str
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     refused = cli("inspect", chip_path, "--png", tmp_path / "other.png")
     assert (refused.code, "--png goes with --placement or --traffic" in refused.err) == (2, True)
+
+
+def test_raw_spikes_are_predicted_in_real_time(cli: Callable[..., Any], chip_path: Path, tmp_path: Path) -> None:
+    source = tmp_path / "in.sfti"
+    header = '{"class":"SpikeWriter","encoding":"TEXT"}\n{"version":"sfti1.0","defaultDestinationDelay":1}\n'
+    source.write_text(header + '{"spike":{"srcTime":0,"destCore":0,"destAxon":0}}\n')
+    arguments = ("run", chip_path, "--spikes", source, "--ticks", 5, "--json")
+    predicted = json.loads(cli(*arguments, "--stats").out)["predicted"]
+    assert predicted["frames_per_second"] == 1000
+    assert "predicted" not in json.loads(cli(*arguments).out)

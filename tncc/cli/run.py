@@ -65,7 +65,7 @@ def command(
         assert data is not None
         report, passed = _run_frames(program, data, output, labels, expect_accuracy, engine, threads, stats)
     if not stats:
-        for key in ("spikes", "synaptic_events", "hops"):
+        for key in ("spikes", "synaptic_events", "hops", "predicted"):
             report.pop(key, None)
     if as_json:
         echo_json(report)
@@ -151,10 +151,14 @@ def _predicted(session: Session, energy_uj: float | None, frames: int) -> dict[s
 
 
 def _print(report: dict[str, Any]) -> None:
-    report = dict(report)
-    predicted = report.pop("predicted", None)
-    if predicted:
-        report |= {f"predicted_{name}": predicted[name] for name in predicted["range"]}
-    for key, value in report.items():
+    shown = dict(report)
+    predicted = shown.pop("predicted", None)
+    for key, value in shown.items():
         text = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-        click.echo(f"{key.replace('_', ' '):36}{text}")
+        click.echo(f"{key.replace('_', ' '):38}{text}")
+    if predicted:
+        from tncc.cost.tables import rounded
+
+        for key, (low, high) in predicted["range"].items():
+            name = f"predicted {key.replace('_', ' ')}"
+            click.echo(f"{name:38}{rounded(predicted[key])} ({rounded(low)} to {rounded(high)})")

@@ -6,6 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tncc.cost.model import predict
+from tncc.cost.physics import NOMINAL_TICK_RATE_HZ
+from tncc.cost.workload import from_stats
 from tncc.errors import InputError
 from tncc.program import Program
 from tncc.runtime import spikefiles
@@ -15,7 +18,10 @@ from tncc.runtime.engines import make_engine
 def run_spikes(
     program: Program, source: Path, ticks: int | None, target: Path | None, monitor: str, engine: str, threads: int
 ) -> dict[str, Any]:
-    """Runs `ticks` ticks on the spikes in `source`; writes what `monitor` selects to `target`; returns the report."""
+    """Runs `ticks` ticks on the spikes in `source`; writes what `monitor` selects to `target`; returns the report.
+
+    Its prediction is for real time: such networks run at the nominal tick rate, whatever the chip could do.
+    """
     if ticks is None:
         raise InputError("--spikes needs --ticks N")
     config = program.config
@@ -26,7 +32,7 @@ def run_spikes(
     seconds = time.perf_counter() - began
     if target is not None:
         spikefiles.write_spikes(target, spikes, config, ticks)
-    return {
+    report = {
         "ticks": ticks,
         "recorded_spikes": len(spikes.tick),
         "seconds": seconds,
@@ -37,3 +43,7 @@ def run_spikes(
         "synaptic_events": int(chip.stats.synaptic_events),
         "hops": int(chip.stats.hops),
     }
+    if config.n_cores and chip.stats.ticks:
+        predicted = predict(config.n_cores, from_stats(chip.stats), tick_rate_hz=NOMINAL_TICK_RATE_HZ)
+        report["predicted"] = predicted.to_json()
+    return report

@@ -22,6 +22,7 @@ CHIP_CORES = 4096
 NEURONS_PER_CORE = 256
 LEAST_VOLTAGE, MOST_VOLTAGE = 0.70, 1.05  # the supply range in which the chip works (Akopyan et al. 2015)
 NOMINAL_VOLTAGE = 1.0  # of the published networks
+NOMINAL_TICK_RATE_HZ = 1000.0  # real time
 
 # All ~428 Mbit of core memory are read once a tick: ~20 mW at 1 kHz and 0.775 V (Merolla et al. 2014, S5).
 SWEEP_CHIP_MW, SWEEP_VOLTAGE = 20.0, 0.775

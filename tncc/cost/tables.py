@@ -36,8 +36,8 @@ def cost_table(prediction: Prediction, cores: int, cpu_energy_per_frame_uj: floa
     siblings = published_of_size(cores)
 
     def row(name: str, estimate: Estimate, published: list[float]) -> list[str]:
-        span = "set" if estimate.low == estimate.high else f"{_text(estimate.low)} to {_text(estimate.high)}"
-        return [name, _text(estimate.value), span, *map(_text, published)]
+        span = "set" if estimate.low == estimate.high else f"{rounded(estimate.low)} to {rounded(estimate.high)}"
+        return [name, rounded(estimate.value), span, *map(rounded, published)]
 
     rows = [
         ["cores", f"{cores:,}", "", *(f"{r.cores:,}" for r in siblings)],
@@ -56,9 +56,11 @@ def cost_table(prediction: Prediction, cores: int, cpu_energy_per_frame_uj: floa
     ]
     blank = [""] * (len(siblings) + 1)
     if cpu_energy_per_frame_uj is not None:
-        rows.append(["this computer, energy per frame, uJ", _text(cpu_energy_per_frame_uj), *blank])
-    rows += [[f"power: {name}, mW", _text(value), *blank] for name, value in prediction.parts_mw.items()]
-    rows += [[f"tick rate that the {name} allows, Hz", _text(hz), *blank] for name, hz in prediction.limits_hz.items()]
+        rows.append(["this computer, energy per frame, uJ", rounded(cpu_energy_per_frame_uj), *blank])
+    rows += [[f"power: {name}, mW", rounded(value), *blank] for name, value in prediction.parts_mw.items()]
+    rows += [
+        [f"tick rate that the {name} allows, Hz", rounded(hz), *blank] for name, hz in prediction.limits_hz.items()
+    ]
     notes = [
         f"Supply {prediction.voltage:g} V. The range is one standard deviation. One frame a tick.",
         f"Activity: {'measured on the frames given' if prediction.kind is None else 'assumed'}.",
@@ -67,6 +69,7 @@ def cost_table(prediction: Prediction, cores: int, cpu_energy_per_frame_uj: floa
     return CostTable(["", "predicted", "range", *(f"{r.dataset} ({r.source})" for r in siblings)], rows, notes)
 
 
-def _text(value: float) -> str:
+def rounded(value: float) -> str:
+    """A figure as tables show it: three to four digits."""
     digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 2
     return f"{value:,.{digits}f}"
