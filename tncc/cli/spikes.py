@@ -32,7 +32,7 @@ def run_spikes(
     seconds = time.perf_counter() - began
     if target is not None:
         spikefiles.write_spikes(target, spikes, config, ticks)
-    report = {
+    report: dict[str, Any] = {
         "ticks": ticks,
         "recorded_spikes": len(spikes.tick),
         "seconds": seconds,
