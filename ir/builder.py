@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tncc.ir.graph import Graph
 from tncc.ir.infer import result_type
 from tncc.ir.location import Location
-from tncc.ir.ops import Constant, Op, Reshape
+from tncc.ir.ops import Concat, Constant, Gather, Op, Reshape
 from tncc.ir.types import TensorType
 
 Array = npt.NDArray[Any]
@@ -66,3 +66,15 @@ class Builder:
     def reshape(self, name: str, shape: tuple[int, ...], output: str, location: Location) -> str:
         """Adds a reshape; returns `output`."""
         return self.add(Reshape, (name,), output, location, shape=shape)
+
+
+def side_by_side(build: Builder, names: tuple[str, ...], groups: int, base: str, location: Location) -> str:
+    """Adds maps joined by channels, group by group: group 0 of all, then group 1 of all. Returns the name."""
+    joined = build.add(Concat, names, build.fresh(f"{base}/joined"), location, axis=0)
+    if groups == 1:
+        return joined
+    channels = [build.types[name].shape[0] for name in names]
+    firsts = np.cumsum([0, *channels[:-1]])
+    parts = [first + np.arange(n).reshape(groups, -1) for first, n in zip(firsts, channels, strict=True)]
+    order = np.concatenate(parts, axis=1).reshape(-1)
+    return build.add(Gather, (joined,), build.fresh(f"{base}/paired"), location, indices=order, axis=0)

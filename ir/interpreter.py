@@ -157,9 +157,9 @@ BINARY: dict[str, Callable[[Array, Array], Array]] = {
     "le": np.less_equal,
     "lt": np.less,
     "eq": np.equal,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
+    "and": np.logical_and,
+    "or": np.logical_or,
+    "xor": np.logical_xor,
 }
 
 

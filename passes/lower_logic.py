@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tncc.ir.builder import Builder
+from tncc.ir.builder import Builder, side_by_side
 from tncc.ir.chip import Chip
 from tncc.ir.cone import Cone, live, trace
 from tncc.ir.graph import Graph
 from tncc.ir.interpreter import evaluate
-from tncc.ir.ops import ELEMENTWISE, WIRING, Binary, Concat, Constant, Gather, Op, TrinaryConv2d
+from tncc.ir.ops import ELEMENTWISE, WIRING, Binary, Constant, Op, TrinaryConv2d
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
 
@@ -108,15 +108,10 @@ def _emit(build: Builder, op: Op, cone: Cone, weights: tuple[int, ...], threshol
         for name in cone.sources
     ]
     count = len(names)
-    side_by_side = names[0]
-    if count > 1:
-        joined = build.add(Concat, tuple(names), build.fresh(f"{op.output}/joined"), location, axis=0)
-        order = np.arange(count * channels).reshape(count, channels).T.reshape(-1)
-        picked = build.fresh(f"{op.output}/paired")
-        side_by_side = build.add(Gather, (joined,), picked, location, indices=order, axis=0)
+    operand = names[0] if count == 1 else side_by_side(build, tuple(names), channels, op.output, location)
     sums = build.add(
         TrinaryConv2d,
-        (side_by_side,),
+        (operand,),
         build.fresh(f"{op.output}/sums"),
         location,
         weight=np.tile(np.array(weights, np.int8).reshape(1, count, 1, 1), (channels, 1, 1, 1)),

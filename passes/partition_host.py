@@ -165,7 +165,8 @@ class _Partition:
                     op.location,
                     "move it before the first binary activation or after the last spiking layer",
                 )
-            if isinstance(op, LAYERS) and not self._is_binary(op.inputs[0]):
+            weighs = isinstance(op, LAYERS) and not isinstance(op, MaxPool2d)
+            if weighs and not self._is_binary(op.inputs[0]):
                 raise self._real_operand(op)
             for name in op.inputs:
                 if name in seen or self._is_binary(name):

@@ -17,7 +17,9 @@ from tncc.passes.fold_thresholds import FoldThresholds
 from tncc.passes.lower_logic import LowerLogic
 from tncc.passes.lower_pools import LowerPools
 from tncc.passes.lower_signs import LowerSigns
+from tncc.passes.merge_sums import MergeSums
 from tncc.passes.partition_host import PartitionHost
+from tncc.passes.threshold_before_pool import ThresholdBeforePool
 from tncc.passes.trinarize_weights import TrinarizeWeights
 
 CHIP = Chip()
@@ -26,6 +28,8 @@ NN_PASSES = (
     PartitionHost(),
     TrinarizeWeights(),
     LowerSigns(),
+    MergeSums(),
+    ThresholdBeforePool(),
     LowerPools(),
     LowerLogic(),
     FoldThresholds(),

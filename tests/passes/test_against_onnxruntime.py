@@ -44,17 +44,27 @@ class Network:
     def numbers(self, *shape: int) -> Array:
         return (self.rng.standard_normal(shape) + 0.0137).astype(np.float32)
 
-    def conv(self, x: str, channels: int, out: int, real: bool, **attributes: Any) -> str:
+    def conv(self, x: str, channels: int, out: int, real: bool, scale: Any = None, **attributes: Any) -> str:
         groups = attributes.setdefault("group", 1)
         shape = (out, channels // groups, *attributes["kernel_shape"])
         if real:
             weight = self.numbers(*shape)
         else:
-            weight = self.rng.integers(-1, 2, shape) * self.rng.choice([1, 0.5, 0.13], (out, 1, 1, 1))
+            scale = self.rng.choice([1, 0.5, 0.13], (out, 1, 1, 1)) if scale is None else scale
+            weight = self.rng.integers(-1, 2, shape) * scale
         inputs = [x, self.constant(weight)]
-        if self.rng.random() < 0.5:
+        if self.rng.random() < 0.5 and scale is None:
             inputs.append(self.constant(self.numbers(out)))
         return self.node("Conv", *inputs, **attributes)
+
+    def residual(self, x: str, channels: int, signs: bool) -> tuple[str, int]:
+        """The sum of a convolution and of its input, or of two convolutions."""
+        out = int(self.rng.integers(1, 4)) if signs or self.rng.random() < 0.5 else channels
+        other = self.rng.random() < 0.5 or signs or out != channels
+        scale = self.rng.choice([1, 0.25], (out, 1, 1, 1)) if other else 1
+        main = self.conv(x, channels, out, False, scale, kernel_shape=[3, 3], pads=[1] * 4)
+        shortcut = self.conv(x, channels, out, False, scale, kernel_shape=[1, 1]) if other else x
+        return self.node(str(self.rng.choice(["Add", "Sub"])), main, shortcut), out
 
     def norm(self, x: str, channels: int) -> str:
         parameters = [self.constant(self.numbers(channels)) for _ in range(3)]
@@ -99,6 +109,10 @@ def random_model(rng: np.random.Generator) -> tuple[onnx.ModelProto, bool, tuple
     x = "x"
     for layer in range(int(rng.integers(2, 5))):
         host = layer == 0 and real
+        if not host and rng.random() < 0.25:
+            x, channels = net.residual(x, channels, signs)
+            x = net.activation(x, (channels, 1, 1), signs)
+            continue
         groups = 1 if host else int(rng.choice([g for g in (1, 2, 3, 4) if channels % g == 0]))
         out = groups * int(rng.integers(1, 4))
         kernel = [3, 3] if host else [int(rng.integers(1, min(3, n) + 1)) for n in grid]
@@ -108,6 +122,8 @@ def random_model(rng: np.random.Generator) -> tuple[onnx.ModelProto, bool, tuple
         grid = [(n + 2 * pad - k) // s + 1 for n, pad, k, s in zip(grid, pads, kernel, strides, strict=False)]
         x = net.conv(x, channels, out, host, group=groups, **window)
         channels = out
+        if rng.random() < 0.3 and not host:
+            x = net.node("MaxPool", x, kernel_shape=[2, 2], strides=[1, 1], pads=[0, 1, 1, 0])
         if rng.random() < 0.5:
             x = net.norm(x, channels)
         x = net.activation(x, (channels, 1, 1), signs)
