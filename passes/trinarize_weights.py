@@ -49,7 +49,9 @@ def integer_form(weight: Array, largest: int) -> tuple[Array, Array, Array]:
     divisor = np.gcd.reduce(np.where(exact[:, None], units, 0).astype(np.int64), axis=1)
     scale = np.where(divisor > 0, np.ldexp(divisor.astype(np.float64), exponent), 1)
     integers = np.where(exact[:, None], units / np.maximum(divisor, 1)[:, None], 0).reshape(weight.shape)
-    small = exact & np.all(integers.reshape(weight.shape[0], -1) <= largest, axis=1) & (scale == scale.astype(np.float32))
+    small = (
+        exact & np.all(integers.reshape(weight.shape[0], -1) <= largest, axis=1) & (scale == scale.astype(np.float32))
+    )
     return (np.minimum(integers, largest) * np.sign(weight)).astype(np.int8), scale.astype(np.float32), small
 
 

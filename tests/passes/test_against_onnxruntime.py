@@ -50,8 +50,10 @@ class Network:
         if real:
             weight = self.numbers(*shape)
         else:
-            scale = self.rng.choice([1, 0.5, 0.13], (out, 1, 1, 1)) if scale is None else scale
-            weight = self.rng.integers(-1, 2, shape) * scale
+            largest = int(self.rng.choice([1, 1, 1, 2, 3])) if scale is None else 1
+            if scale is None:
+                scale = self.rng.choice([1, 0.5, 0.37 if largest == 1 else 0.125], (out, 1, 1, 1))
+            weight = self.rng.integers(-largest, largest + 1, shape) * scale
         inputs = [x, self.constant(weight)]
         if self.rng.random() < 0.5 and scale is None:
             inputs.append(self.constant(self.numbers(out)))
