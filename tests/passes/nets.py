@@ -13,6 +13,7 @@ from tncc.ir.graph import Graph, Value
 from tncc.ir.location import Location
 from tncc.ir.types import Domain, TensorType
 from tncc.passes.canonicalize import Canonicalize
+from tncc.passes.fold_scales import FoldScales
 from tncc.passes.fold_thresholds import FoldThresholds
 from tncc.passes.lower_logic import LowerLogic
 from tncc.passes.lower_pools import LowerPools
@@ -25,6 +26,7 @@ from tncc.passes.trinarize_weights import TrinarizeWeights
 CHIP = Chip()
 NN_PASSES = (
     Canonicalize(),
+    FoldScales(),
     PartitionHost(),
     TrinarizeWeights(),
     LowerSigns(),
