@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--network", default=NETWORK)
     parser.add_argument("--folder", type=Path, default=Path("out/cifar10"))
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=0.1)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--check", action="store_true", help="no training: say whether it fits, and on how many cores")
@@ -49,6 +50,7 @@ def main() -> None:
             data.train,
             data.test,
             epochs=options.epochs,
+            learning_rate=options.learning_rate,
             batch_size=100,
             augment="flip, shift2",
             seed=options.seed,
