@@ -7,10 +7,14 @@
 
 typedef uint64_t tn_v256 __attribute__((vector_size(32), may_alias));
 #define TN_V tn_v256
-#define TN_LANES 1
+#define TN_LANES 2
 #define TN_SPLAT(word) ((tn_v256){(word), (word), (word), (word)})
-#define TN_SUM3(a, b, c) ((a) ^ (b) ^ (c))
-#define TN_MAJORITY3(a, b, c) (((a) & (b)) | (((a) ^ (b)) & (c)))
+#define TN_FULL_ADDER(sum, carry, a, b, c) \
+    do { \
+        tn_v256 half = (a) ^ (b); \
+        carry = ((a) & (b)) | (half & (c)); \
+        sum = half ^ (c); \
+    } while (0)
 #define TN_LAST_AND(a, b) __builtin_shuffle(a, b, (tn_v256){3, 4, 5, 6})
 #define TN_SHIFT(words, before, n) ((words) << (n) | (before) >> (64 - (n)))
 
@@ -18,11 +22,18 @@ typedef struct {
     uint64_t sum;
 } tally;
 
-TN_FN static inline void tally_add(tally *t, const uint64_t *row, const uint64_t *wanted, uint64_t weight)
+typedef uint64_t bit_count;
+
+TN_FN static inline bit_count count_bits(const uint64_t *row, const uint64_t *wanted)
 {
     uint64_t count = 0;
     for (int w = 0; w < TN_ROW_WORDS; w++)
         count += (uint64_t)__builtin_popcountll(row[w] & wanted[w]);
+    return count;
+}
+
+TN_FN static inline void tally_add(tally *t, bit_count count, uint64_t weight)
+{
     t->sum += count * weight;
 }
 

@@ -10,9 +10,13 @@
 #define TN_V __m512i
 #define TN_LANES 2
 #define TN_SPLAT(word) _mm512_set1_epi64((long long)(word))
-#define TN_SUM3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0x96)
-#define TN_MAJORITY3(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0xe8)
-
+/* The carry from a, b and the new sum: a where a and b agree, else the opposite of the sum. It may then overwrite a, where
+ * the majority of a, b and c, which all are still needed, would cost a copy. */
+#define TN_FULL_ADDER(sum, carry, a, b, c) \
+    do { \
+        sum = _mm512_ternarylogic_epi64(c, a, b, 0x96); \
+        carry = _mm512_ternarylogic_epi64(a, b, sum, 0xd4); \
+    } while (0)
 #define TN_LAST_AND(a, b) _mm512_alignr_epi64(b, a, 7)
 /* words << n | before >> (64 - n) */
 #define TN_SHIFT(words, before, n) \
@@ -22,13 +26,20 @@ typedef struct {
     __m512i sum;
 } tally;
 
-TN_FN static inline void tally_add(tally *t, const uint64_t *row, const uint64_t *wanted, int64_t weight)
+typedef __m512i bit_count;
+
+TN_FN static inline bit_count count_bits(const uint64_t *row, const uint64_t *wanted)
 {
     __m512i count = _mm512_setzero_si512();
     for (int w = 0; w < TN_ROW_WORDS; w += 8) {
         __m512i both = _mm512_and_si512(_mm512_load_si512(row + w), _mm512_load_si512(wanted + w));
         count = _mm512_add_epi64(count, _mm512_popcnt_epi64(both));
     }
+    return count;
+}
+
+TN_FN static inline void tally_add(tally *t, bit_count count, int64_t weight)
+{
     t->sum = _mm512_add_epi64(t->sum, _mm512_mul_epu32(count, _mm512_set1_epi64(weight)));
 }
 

@@ -1,9 +1,10 @@
 /* The batch engine's kernels, written once and compiled for each instruction set.
  *
  * The including unit defines TN_FN (what functions are compiled for), TN_KERNELS (the table's name), TN_V (a vector
- * type with &, |, ^, ~), TN_LANES (vectors handled together, so that an index is loaded once for them), TN_SUM3 and
- * TN_MAJORITY3 (a full adder's outputs), TN_SPLAT(word), TN_LAST_AND(a, b): the last word of a, then all but the last of b,
- * TN_SHIFT(words, before, n): words << n | before >> (64 - n) for n in 1..15, and a tally: tally_add(&sum, row, wanted, weight) adds weight (below 2^32) for every bit set in both. */
+ * type with &, |, ^, ~), TN_LANES (vectors handled together, so that an index is loaded once for them), TN_FULL_ADDER(sum,
+ * carry, a, b, c), TN_SPLAT(word), TN_LAST_AND(a, b): the last word of a, then all but the last of b,
+ * TN_SHIFT(words, before, n): words << n | before >> (64 - n) for n in 1..15, and sums of weighted bits: bit_count = count_bits(row, wanted), the
+ * bits set in both, and tally_add(&tally, count, weight below 2^32). */
 
 #include <string.h>
 
@@ -22,8 +23,7 @@ typedef struct {
         EACH_LANE \
         { \
             TN_V a_ = (a).v[l], b_ = (b).v[l], s_ = (sum).v[l]; \
-            (carry).v[l] = TN_MAJORITY3(s_, a_, b_); \
-            (sum).v[l] = TN_SUM3(s_, a_, b_); \
+            TN_FULL_ADDER((sum).v[l], (carry).v[l], a_, b_, s_); \
         } \
     } while (0)
 
@@ -208,7 +208,7 @@ TN_FN static inline int64_t gather(const tn_block *block, const tn_batch_core *c
         for (uint32_t i = begin[r] + 1; i < begin[r + 1]; i++)
             join_row(plain, block->signals[tables->row_signals[i]]);
         invert_row((uint64_t *)&rows[2 * r + 1], plain);
-        tally_add(&events, plain, block->wanted, fan_out[r]);
+        tally_add(&events, count_bits(plain, block->wanted), fan_out[r]);
     }
     memset(&rows[2 * program->n_rows], 0, sizeof *rows);
     memset(&rows[2 * program->n_rows + 1], 255, sizeof *rows);
@@ -270,9 +270,9 @@ TN_FN static void evaluate_core(const tn_block *block, size_t c, size_t next, tn
         evaluate_class(rows, class, literals + class->stream, chunks, fired);
         size_t source = core->first_class + (size_t)class->number;
         const uint32_t *signal = tables->class_signals + source;
-        tally_add(&spikes, fired, block->wanted, class->copies);
-        if (tables->class_hops[source])
-            tally_add(&hops, fired, block->wanted, tables->class_hops[source]);
+        bit_count count = count_bits(fired, block->wanted);
+        tally_add(&spikes, count, class->copies);
+        tally_add(&hops, count, (uint32_t)tables->class_hops[source]);
         if (result->fired)
             copy_row(result->fired[class->number], fired);
         emit(block, fired, signal[0], signal[1]);
