@@ -20,6 +20,7 @@ from tncc.passes.lower_pools import LowerPools
 from tncc.passes.lower_signs import LowerSigns
 from tncc.passes.merge_sums import MergeSums
 from tncc.passes.partition_host import PartitionHost
+from tncc.passes.prune_constants import PruneConstants
 from tncc.passes.threshold_before_pool import ThresholdBeforePool
 from tncc.passes.trinarize_weights import TrinarizeWeights
 
@@ -35,6 +36,7 @@ NN_PASSES = (
     LowerPools(),
     LowerLogic(),
     FoldThresholds(),
+    PruneConstants(),
 )
 SCALES = (1.0, 0.5, 0.1, 0.37)
 
