@@ -13,6 +13,7 @@ import torch
 from tncc.errors import FormatError, InputError
 from tncc.train import SparsityPenalty, build, fit, spikes_per_frame
 from tncc.train.augment import flip, parse, shift
+from tncc.train.history import RunFolder
 from tncc.train.loop import Pair
 
 NETWORK = "S-8 S-32/2 P-30/2"
@@ -65,9 +66,7 @@ class Interrupted(Exception):
 def test_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str) -> None:
     whole = network()
     fit(whole, bars(128, 0), epochs=4, optimizer=optimizer, **OPTIONS)
-    from tncc.train import loop
-
-    real_save = loop._Files.save
+    real_save = RunFolder.save
 
     def save_then_stop(self: object, *args: object) -> None:
         real_save(self, *args)
@@ -75,7 +74,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, monkeypatch: pytest.Monkey
             raise Interrupted
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(loop._Files, "save", save_then_stop)
+        patch.setattr(RunFolder, "save", save_then_stop)
         fit(network(), bars(128, 0), epochs=4, folder=tmp_path, optimizer=optimizer, **OPTIONS)
     resumed = network(seed=7)  # other start weights: all must come from the checkpoint
     history = fit(resumed, bars(128, 0), epochs=4, folder=tmp_path, optimizer=optimizer, **OPTIONS)
@@ -122,6 +121,10 @@ def test_bad_options_and_checkpoints(tmp_path: Path) -> None:
             fit(network(), train, **{"epochs": 1, "progress": False, **options})
     with pytest.raises(InputError, match="64 inputs and labels of shape"):
         fit(network(), (train[0], train[1][:5]), progress=False)
+    with pytest.raises(InputError, match=r"does not take frames of shape \[3, 8, 8\]"):
+        fit(network(), (np.zeros((8, 3, 8, 8), np.uint8), np.zeros(8, int)), progress=False)
+    with pytest.raises(InputError, match=r"labels 0 \.\. 2 for a model of 2 classes"):
+        fit(network(), (train[0][:3], np.arange(3)), progress=False)
     (tmp_path / "checkpoint.pt").write_bytes(b"PK\x03\x04 no checkpoint")
     with pytest.raises(FormatError, match="not a readable checkpoint"):
         fit(network(), train, epochs=1, progress=False, folder=tmp_path)

@@ -13,6 +13,7 @@ from tncc.errors import InputError
 if TYPE_CHECKING:
     from tncc.train.builder import build
     from tncc.train.fit_check import Fit, check_fit
+    from tncc.train.history import History
     from tncc.train.layers import (
         BatchNorm,
         ClassVote,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
         TrinaryConv2d,
         TrinaryLinear,
     )
-    from tncc.train.loop import History, evaluate, fit, predict
+    from tncc.train.loop import evaluate, fit, predict
     from tncc.train.onnx_export import export
     from tncc.train.sparsity import SparsityPenalty, spikes_per_frame
     from tncc.train.warm_start import trinarize
@@ -36,7 +37,7 @@ _WHERE = {
     "Transduction": "layers",
     "TrinaryConv2d": "layers",
     "TrinaryLinear": "layers",
-    "History": "loop",
+    "History": "history",
     "SparsityPenalty": "sparsity",
     "build": "builder",
     "check_fit": "fit_check",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tncc.errors import FormatError, InputError
-from tncc.train.augment import parse
+from tncc.errors import InputError
+from tncc.train.augment import Augmentation, parse
+from tncc.train.history import Epoch, History, RunFolder
 from tncc.train.sparsity import SparsityPenalty
 
 Pair = tuple[Any, Any]  # (inputs, labels): NumPy arrays or tensors; uint8 inputs stand for x / 256
-
-
-@dataclass
-class Epoch:
-    """One row of the log; accuracies in 0..1, NaN where there is no such set."""
-
-    epoch: int
-    seconds: float
-    learning_rate: float
-    loss: float
-    train_accuracy: float
-    validation_accuracy: float
-    test_accuracy: float
-
-
-@dataclass
-class History:
-    """What `fit` did: a row an epoch, and which epoch's weights the model now has (counted from 1)."""
-
-    epochs: list[Epoch] = field(default_factory=list)
-    best_epoch: int = 0
-    kept_epoch: int = 0
-
-    @property
-    def test_accuracy(self) -> float:
-        """Of the weights that were kept."""
-        return self.epochs[self.kept_epoch - 1].test_accuracy if self.epochs else math.nan
 
 
 def fit(
@@ -111,8 +84,8 @@ def fit(
     x, y = sets["train"]
     if x is None:
         raise InputError("there is no training set")
-    augmentations = parse(augment)
     model.to(where)
+    _check_model(model, x, y)
     steps = max(1, len(x) // batch_size)  # the incomplete last batch is left out: its statistics would be noisy
     batch_size = min(batch_size, len(x))
     tuner = _optimizer(model, optimizer, learning_rate, momentum)
@@ -120,35 +93,21 @@ def fit(
     mixed = where.type == "cuda" if amp is None else amp
     penalty = SparsityPenalty(model, sparsity, sparsity_target, sparsity_leak) if sparsity else None
     history = History()
-    files = _Files(Path(folder), tensorboard) if folder is not None else None
+    files = RunFolder(Path(folder), tensorboard) if folder is not None else None
     if files and resume:
         files.load(model, tuner, history, where)
+    trainer = _Trainer(model, tuner, x, y, parse(augment), penalty, mixed, label_smoothing)
     with _progress(progress, epochs, steps) as report:
         for epoch in range(len(history.epochs) + 1, epochs + 1):
             started = time.monotonic()
             torch.manual_seed(seed * 1_000_003 + epoch)  # dropout; a resumed epoch draws as an uninterrupted one
             generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-            order = torch.randperm(len(x), generator=generator)
-            model.train()
             total_loss, right = torch.zeros((), device=where), torch.zeros((), device=where)
-            for step in range(steps):
-                index = order[step * batch_size : (step + 1) * batch_size]
-                inputs, labels = _inputs(x[index], where), y[index].to(where)
-                for augmentation in augmentations:
-                    inputs = augmentation(inputs, generator)
-                with torch.autocast(where.type, torch.bfloat16, enabled=mixed), penalty or contextlib.nullcontext():
-                    scores = model(inputs)
-                loss = nn.functional.cross_entropy(scores.float(), labels, label_smoothing=label_smoothing)
-                if penalty:
-                    loss = loss + penalty.value()
-                tuner.zero_grad(set_to_none=True)
-                loss.backward()
+            for step, index in enumerate(torch.randperm(len(x), generator=generator).split(batch_size)[:steps]):
                 rate = learning_rate * factor(((epoch - 1) * steps + step) / (epochs * steps))
-                for group in tuner.param_groups:
-                    group["lr"] = rate
-                tuner.step()
-                total_loss += loss.detach()
-                right += (scores.detach().argmax(1) == labels).sum()
+                loss, hits = trainer.step(index, rate, generator)
+                total_loss += loss
+                right += hits
                 report(epoch, step)
             due = epoch % eval_every == 0 or epoch == epochs
             row = Epoch(
@@ -182,6 +141,42 @@ def fit(
     return history
 
 
+@dataclass
+class _Trainer:
+    """One step of training."""
+
+    model: nn.Module
+    tuner: Any
+    x: Tensor
+    y: Tensor
+    augmentations: list[Augmentation]
+    penalty: SparsityPenalty | None
+    mixed: bool
+    label_smoothing: float
+
+    def step(self, index: Tensor, rate: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(loss, frames classified right) of the frames at `index`, before the step that they cause."""
+        self.model.train()
+        where = next(self.model.parameters()).device
+        inputs, labels = _inputs(self.x[index], where), self.y[index].to(where)
+        for augmentation in self.augmentations:
+            inputs = augmentation(inputs, generator)
+        with (
+            torch.autocast(where.type, torch.bfloat16, enabled=self.mixed),
+            self.penalty or contextlib.nullcontext(),
+        ):
+            scores = self.model(inputs)
+        loss = nn.functional.cross_entropy(scores.float(), labels, label_smoothing=self.label_smoothing)
+        if self.penalty:
+            loss = loss + self.penalty.value()
+        self.tuner.zero_grad(set_to_none=True)
+        loss.backward()
+        for group in self.tuner.param_groups:
+            group["lr"] = rate
+        self.tuner.step()
+        return loss.detach(), (scores.detach().argmax(1) == labels).sum()
+
+
 def evaluate(model: nn.Module, pair: Pair | None, batch_size: int = 500) -> float:
     """Share of frames whose highest score is the label's, in eval mode; NaN without a set."""
     if pair is None or pair[0] is None:
@@ -198,72 +193,6 @@ def predict(model: nn.Module, x: Any, batch_size: int = 500) -> Tensor:
         scores = torch.cat([model(_inputs(b, where)).cpu() for b in torch.as_tensor(x).split(batch_size)])
     model.train(was_training)
     return scores
-
-
-class _Files:
-    """checkpoint.pt, best.pt and log.csv in a folder; each is replaced in one step."""
-
-    def __init__(self, folder: Path, tensorboard: bool) -> None:
-        self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot create the folder: {error.strerror}", folder) from None
-        self.board: Any = None
-        if tensorboard:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                raise InputError("tensorboard is not installed", hint="pip install tensorboard") from None
-            self.board = SummaryWriter(str(folder))
-
-    def read(self, name: str, where: torch.device) -> dict[str, Any]:
-        path = self.folder / name
-        try:
-            state = torch.load(path, map_location=where, weights_only=True)
-        except Exception as error:  # torch.load names no exceptions: any is a broken file
-            raise FormatError(f"not a readable checkpoint ({type(error).__name__})", path) from None
-        if not isinstance(state, dict) or "model" not in state:
-            raise FormatError("not a checkpoint of tncc.train.fit", path)
-        return state
-
-    def load(self, model: nn.Module, tuner: Any, history: History, where: torch.device) -> None:
-        path = self.folder / "checkpoint.pt"
-        if not path.exists():
-            return
-        state = self.read(path.name, where)
-        try:
-            model.load_state_dict(state["model"])
-            tuner.load_state_dict(state["optimizer"])
-            history.epochs = [Epoch(**row) for row in state["epochs"]]
-            history.best_epoch = state["best_epoch"]
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            first = str(error).splitlines()[0]
-            raise FormatError(
-                f"checkpoint does not fit this model: {first}", path, "another folder, or resume=False"
-            ) from None
-
-    def save(self, model: nn.Module, tuner: Any, history: History, better: bool) -> None:
-        state = {
-            "model": model.state_dict(),
-            "optimizer": tuner.state_dict(),
-            "epochs": [asdict(row) for row in history.epochs],
-            "best_epoch": history.best_epoch,
-        }
-        for name in ["best.pt", "checkpoint.pt"] if better else ["checkpoint.pt"]:
-            temporary = self.folder / (name + ".tmp")
-            torch.save(state, temporary)
-            temporary.replace(self.folder / name)
-        temporary = self.folder / "log.csv.tmp"
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, asdict(history.epochs[0]))
-            writer.writeheader()
-            writer.writerows(asdict(row) for row in history.epochs)
-        temporary.replace(self.folder / "log.csv")
-        if self.board:
-            for key, value in asdict(history.epochs[-1]).items():
-                self.board.add_scalar(key, value, len(history.epochs))
-            self.board.flush()
 
 
 def _device(name: str) -> torch.device:
@@ -287,6 +216,17 @@ def _pair(name: str, pair: Pair | None) -> tuple[Any, Any]:
     if x.dtype != torch.uint8 and not x.is_floating_point():
         raise InputError(f"the {name} set's inputs are {x.dtype}", hint="float32, or uint8 for pixels / 256")
     return x, y.long()
+
+
+def _check_model(model: nn.Module, x: Tensor, y: Tensor) -> None:
+    """An InputError where the model does not take x or has no class for a label."""
+    try:
+        classes = predict(model, x[:1]).shape[1]
+    except (RuntimeError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"the model does not take frames of shape {list(x.shape[1:])}: {reason}") from None
+    if int(y.min()) < 0 or int(y.max()) >= classes:
+        raise InputError(f"labels {int(y.min())} .. {int(y.max())} for a model of {classes} classes")
 
 
 def _inputs(x: Tensor, where: torch.device) -> Tensor:

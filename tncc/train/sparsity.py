@@ -41,7 +41,7 @@ class SparsityPenalty:
             handle.remove()
 
     def _record(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        self._rates.append(output.mean((0, *range(2, output.dim()))))
+        self._rates.append(output.float().mean((0, *range(2, output.dim()))))
 
     def value(self) -> Tensor:
         """The penalty of the last forward pass, a scalar with gradient."""
@@ -52,7 +52,7 @@ class SparsityPenalty:
             cost = rate
             if self.target:
                 cost = nn.functional.leaky_relu(rate - self.target, self.leak) if self.leak < 1 else rate
-            total = total + cost.float().square().mean()
+            total = total + cost.square().mean()
         return 0.5 * self.strength * total
 
 
