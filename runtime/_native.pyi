@@ -92,7 +92,7 @@ def place_anneal(
     """(moves accepted, cost afterwards) of simulated annealing at one temperature; passes/csrc/place.h.
 
     first int64 [cores + 1], neighbor and weight int32 [edges]; column_at int32 [width], row_at int32 [height]; changed
-    in place: grid int32 [height * width], place int32 [cores], at int32 [2 * cores], random int64 [1].
+    in place: grid int32 [height * width], place int32 [cores], at int16 [2 * cores], random int64 [1].
     """
 
 def roofline(variant: int, threads: int, rounds: int, /) -> float:

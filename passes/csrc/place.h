@@ -11,18 +11,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TN_PLACE_FREE = -1, TN_PLACE_BLOCKED = -2 };
+enum {
+    TN_PLACE_FREE = -1,
+    TN_PLACE_BLOCKED = -2,
+    TN_PLACE_FARTHEST = (1 << 14) - 1, /* the greatest X and Y */
+};
 
 typedef struct {
     size_t n_cores, width, height;
     const int64_t *first;    /* [n_cores + 1]: edges of core c are first[c] .. first[c + 1] - 1; every edge both ways */
     const int32_t *neighbor; /* [edges] */
     const int32_t *weight;   /* [edges], >= 0 */
-    const int32_t *column_at; /* [width]: X of a column, not falling */
+    const int32_t *column_at; /* [width]: X of a column, 0 .. TN_PLACE_FARTHEST */
     const int32_t *row_at;    /* [height] */
     int32_t *grid;  /* [height * width]: the core on a place, TN_PLACE_FREE or TN_PLACE_BLOCKED */
     int32_t *place; /* [n_cores]: index into grid */
-    int32_t *at;    /* [n_cores, 2]: scratch; X and Y of every core, set by tn_place_cost */
+    int16_t *at;    /* [n_cores, 2]: scratch; X and Y of every core, set by tn_place_cost */
 } tn_placement;
 
 /* Whether every index is in range, grid and places agree, and costs cannot overflow. */

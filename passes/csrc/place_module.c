@@ -33,7 +33,7 @@ static PyObject *place_anneal(PyObject *self, PyObject *args)
     }
     if (!(p.grid = tn_buffers_add(&buffers, grid, "grid", TN_I32, p.width * p.height, 1)) ||
         !(p.place = tn_buffers_add(&buffers, place, "place", TN_I32, p.n_cores, 1)) ||
-        !(p.at = tn_buffers_add(&buffers, at, "at", TN_I32, 2 * p.n_cores, 1)) ||
+        !(p.at = tn_buffers_add(&buffers, at, "at", TN_I16, 2 * p.n_cores, 1)) ||
         !(state = tn_buffers_add(&buffers, random, "random", TN_I64, 1, 1)))
         goto done;
     if (!length || (uint64_t)p.first[p.n_cores] != edges || !tn_placement_ok(&p) ||

@@ -48,7 +48,7 @@ def _search(
     """Moves the cores; grid and place change together."""
     column_at = _stretched(chip.width, chip.mesh_x, crossing_hops)
     row_at = _stretched(chip.height, chip.mesh_y, crossing_hops)
-    scratch = np.zeros(2 * edges.cores, np.int32)
+    scratch = np.zeros(2 * edges.cores, np.int16)
     random = np.array([seed & 0x7FFFFFFFFFFFFFFF], np.int64)
     mean_weight = float(edges.weight.sum(dtype=np.int64)) / edges.cores
     hottest = HOTTEST * mean_weight * max(np.sqrt(edges.cores), 2.0)
