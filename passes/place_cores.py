@@ -18,7 +18,7 @@ from tncc.passes.placement.wires import core_edges
 
 Array = npt.NDArray[Any]
 
-MOVES_PER_CORE = {"low": 400, "default": 4_000, "high": 40_000}
+MOVES_PER_CORE = {"low": 500, "default": 8_000, "high": 60_000}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Tiles that are not rectangles: large rectangles with a few output positions cut off, which form tiles of their own.
 
 A rectangle at the corner of a padded map reads few inputs for its size, so that its neurons, not its axons, are what
-does not fit. The positions nearest the border need the fewest inputs: they are cut off and served together.
+does not fit. The positions nearest the border need the fewest inputs: they are cut off, and the small tiles that they
+form go several to a core, of different feature groups.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ MAX_CUT = 256  # positions cut off at most: the search for tiles to serve them i
 
 
 def carve(layer: SpikingLayer, tile: Array, max_inputs: int, max_outputs: int) -> Array | None:
-    """int32 [positions]: `tile` with at most max_outputs positions a tile, the rest served by others or by new tiles.
+    """int32 [positions]: `tile` with at most max_outputs positions a tile, the rest moved to tiles beside them that
+    have room, or to new ones.
 
     A tile reads at most max_inputs input positions. None where more than MAX_CUT positions would be cut off, or more
-    than half of some tile.
+    than half of some tile (or half).
     """
     sizes = np.bincount(tile)
     excess = np.maximum(sizes - max_outputs, 0)
-    if not excess.any() or int(excess.sum()) > MAX_CUT or np.any(2 * excess > sizes):
+    if not excess.any() or int(excess.sum()) > MAX_CUT or np.any(2 * excess >= sizes):
         return None
     inputs = layer.input_positions
     cheap_first = np.lexsort((np.arange(tile.size), (inputs >= 0).sum(axis=1), tile))
@@ -39,9 +41,10 @@ def carve(layer: SpikingLayer, tile: Array, max_inputs: int, max_outputs: int) -
     held = (sizes - excess).tolist()
     for position in cut.tolist():
         mine = set(_inside(inputs[position]))
+        beside = {int(found[p]) for p in _neighbours(position, layer.op.type.shape[1], layer.op.type.shape[2])}
         grown = [
             (len(read[k] | mine) - len(read[k]), k)
-            for k in range(len(read))
+            for k in sorted(beside - {-1})
             if held[k] < max_outputs and len(read[k] | mine) <= max_inputs
         ]
         if not grown:
@@ -57,3 +60,9 @@ def carve(layer: SpikingLayer, tile: Array, max_inputs: int, max_outputs: int) -
 
 def _inside(positions: Array) -> list[int]:
     return [int(p) for p in positions.reshape(-1) if p >= 0]
+
+
+def _neighbours(position: int, height: int, width: int) -> list[int]:
+    y, x = divmod(position, width)
+    near = ((y - 1, x), (y, x - 1), (y, x + 1), (y + 1, x))
+    return [v * width + u for v, u in near if 0 <= v < height and 0 <= u < width]

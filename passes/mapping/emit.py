@@ -123,8 +123,9 @@ def _emit_layer(
     axons, _ = model.axons_and_demand(tiling, subsets)
     neurons = model.neurons(tiling, subsets, copies)
     chip = builder.chip
-    cores, count = pack(axons.ravel(), neurons.ravel(), chip.axons, chip.neurons)
-    core_of_unit = cores.reshape(axons.shape)
+    # by tile first: units that share a core lie at one place of the feature map, so their wires go the same way
+    cores, count = pack(axons.T.ravel(), neurons.T.ravel(), chip.axons, chip.neurons)
+    core_of_unit = np.ascontiguousarray(cores.reshape(axons.T.shape).T)
 
     first_core = builder.cores
     axon_core, axon_sign, axon_input, axon = _axons(model, tiling, subsets, core_of_unit)

@@ -20,8 +20,6 @@ from tncc.passes.mapping.wiring import SpikingLayer
 
 Array = npt.NDArray[Any]
 
-MASK_CHUNK = 1 << 24  # elements of the largest intermediate array
-
 
 @dataclass(frozen=True)
 class Subsets:
@@ -101,6 +99,17 @@ def split_features(layer: SpikingLayer, split: int) -> Subsets:
     )
 
 
+def _row_kinds(rows: Array) -> tuple[Array, Array]:
+    """(index of the first row of each kind, kind of each row) of rows of zeros and ones."""
+    if rows.shape[1] <= 52:  # a row fits a float64 without rounding
+        codes = rows.astype(np.float64) @ np.exp2(np.arange(rows.shape[1]))
+        _, first, kind = np.unique(codes, return_index=True, return_inverse=True)
+    else:
+        packed = np.packbits(rows > 0, axis=1)
+        _, first, kind = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+    return first, kind.reshape(-1)
+
+
 class LayerModel:
     """Counts for one layer; remembers what it has computed."""
 
@@ -134,28 +143,36 @@ class LayerModel:
         taps[pair.reshape(-1), np.nonzero(inside)[1]] = 1
         return pairs // self.in_positions, pairs % self.in_positions, taps
 
+    def _window_kinds(self, tiling: Tiling) -> tuple[Array, Array, Array]:
+        """(taps float32 [kinds, taps], by_tile float32 [tiles, kinds], by_position float32 [input positions, kinds]).
+
+        A kind is a set of taps that connects some input position with some tile; there are few. The other two count
+        the pairs of each kind for every tile and for every input position.
+        """
+        key = tiling.tile.tobytes()
+        if key not in self._windows:
+            tile, position, taps = self.windows(tiling)
+            first, kind = _row_kinds(taps)
+            count = first.size
+            by_tile = np.bincount(tile * count + kind, minlength=tiling.tiles * count)
+            by_position = np.bincount(position * count + kind, minlength=self.in_positions * count)
+            self._windows[key] = (
+                taps[first],
+                by_tile.reshape(tiling.tiles, count).astype(np.float32),
+                by_position.reshape(self.in_positions, count).astype(np.float32),
+            )
+        return self._windows[key]
+
     def axons_and_demand(self, tiling: Tiling, subsets: Subsets) -> tuple[Array, Array]:
         """(axons int64 [subsets, tiles], demand int32 [channels * input positions]): the latter counts the axons,
         over all units, that each operand element must drive."""
-        key = tiling.tile.tobytes()
-        if key not in self._windows:
-            self._windows[key] = self.windows(tiling)
-        tile, position, taps = self._windows[key]
+        taps, by_tile, by_position = self._window_kinds(tiling)
         channels, masks = self.layer.in_shape[0], len(subsets.masks)
         rows = np.bincount(subsets.row_channel * masks + subsets.row_mask, minlength=channels * masks)
-        rows = rows.reshape(channels, masks).astype(np.float32)
-        by_subset = subsets.rows_by_subset.astype(np.float32)
-        axons = np.zeros((subsets.count, tiling.tiles), np.float32)
-        demand = np.zeros((channels, self.in_positions), np.float32)
-        by_position = np.argsort(position, kind="stable")
-        some_tile, tile_starts = np.unique(tile, return_index=True)
-        some_position, position_starts = np.unique(position[by_position], return_index=True)
-        chunk = max(1, MASK_CHUNK // max(1, tile.size))
-        for first in range(0, masks if tile.size else 0, chunk):
-            part = slice(first, first + chunk)
-            used = (taps @ subsets.masks[part].T.astype(np.float32) > 0).astype(np.float32)
-            axons[:, some_tile] += by_subset[:, part] @ np.add.reduceat(used, tile_starts, axis=0).T
-            demand[:, some_position] += rows[:, part] @ np.add.reduceat(used[by_position], position_starts, axis=0).T
+        used = (taps @ subsets.masks.T.astype(np.float32) > 0).astype(np.float32)  # [kinds, masks]
+        # all counts are integers far below 2^24, so float32 products are exact
+        axons = (subsets.rows_by_subset.astype(np.float32) @ used.T) @ by_tile.T
+        demand = (rows.reshape(channels, masks).astype(np.float32) @ used.T) @ by_position.T
         return axons.astype(np.int64), demand.astype(np.int32).reshape(-1)
 
     def neurons(self, tiling: Tiling, subsets: Subsets, copies: Array) -> Array:

@@ -27,30 +27,37 @@ def _patterns(
     the number of kinds and not of units.
     """
     weight = np.maximum(axons / max_axons, neurons / max_neurons) + 1e-3 * (axons / max_axons + neurons / max_neurons)
-    order = [int(k) for k in np.argsort(-weight, kind="stable")]
-    left = counts.astype(np.int64).tolist()
-    size_axons, size_neurons = axons.tolist(), neurons.tolist()
+    order = np.argsort(-weight, kind="stable")
+    size_axons, size_neurons, left = axons[order], neurons[order], counts[order].astype(np.int64)
     found: list[tuple[int, list[tuple[int, int]]]] = []
-    while order:
+    while left.size:
         free_axons, free_neurons = max_axons, max_neurons
         pattern: list[tuple[int, int]] = []
-        for kind in order:
-            fits = left[kind]
-            if size_axons[kind]:
-                fits = min(fits, free_axons // size_axons[kind])
-            if size_neurons[kind]:
-                fits = min(fits, free_neurons // size_neurons[kind])
-            if fits:
-                pattern.append((kind, fits))
-                free_axons -= fits * size_axons[kind]
-                free_neurons -= fits * size_neurons[kind]
+        k = 0
+        while k < left.size:
+            fitting = (size_axons[k:] <= free_axons) & (size_neurons[k:] <= free_neurons)
+            step = int(fitting.argmax())
+            if not fitting[step]:
+                break
+            k += step
+            fits = int(left[k])
+            if size_axons[k]:
+                fits = min(fits, int(free_axons // size_axons[k]))
+            if size_neurons[k]:
+                fits = min(fits, int(free_neurons // size_neurons[k]))
+            pattern.append((k, fits))
+            free_axons -= fits * int(size_axons[k])
+            free_neurons -= fits * int(size_neurons[k])
+            k += 1
         if not pattern:
             raise ValueError("a unit exceeds the core")
-        repeats = min(left[kind] // fits for kind, fits in pattern)
+        repeats = min(int(left[kind]) // fits for kind, fits in pattern)
         for kind, fits in pattern:
             left[kind] -= repeats * fits
-        order = [kind for kind in order if left[kind]]
-        found.append((repeats, pattern))
+        found.append((repeats, [(int(order[kind]), fits) for kind, fits in pattern]))
+        if not left.all():
+            some = left > 0
+            order, size_axons, size_neurons, left = order[some], size_axons[some], size_neurons[some], left[some]
     return found
 
 

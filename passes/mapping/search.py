@@ -21,13 +21,13 @@ from tncc.errors import CompileError
 from tncc.ir.chip import Chip
 from tncc.passes.mapping.model import LayerModel, Subsets
 from tncc.passes.mapping.packing import count_cores
-from tncc.passes.mapping.tilings import Tiling, candidates
+from tncc.passes.mapping.tilings import Tiling, candidates, single_positions
 from tncc.passes.mapping.wiring import Network, SpikingLayer
 
 Array = npt.NDArray[Any]
 
 MAX_FANOUT_LEVELS = 3  # splitter levels after one layer: 256^3 axons are more than any chip array has
-TILES_BEYOND_COARSEST = 6  # tilings with more than this many times the tiles of the coarsest that fits are left out
+MAX_TILINGS = 24  # tilings tried for every feature split, the coarsest that fit, besides single positions
 
 
 @dataclass(frozen=True)
@@ -127,14 +127,24 @@ def _options(model: LayerModel, split: int, chip: Chip, copies: int) -> Iterator
     floor = int(subsets.rows_by_subset[:, full].sum(axis=1).max(initial=0))
     features = int(np.bincount(subsets.subset).max())
     limit = max(1, chip.neurons // features) if split < model.largest_group else chip.neurons
-    coarsest = 0
+    taken = {True: 0, False: 0}
     for tiling in candidates(model.layer, floor, chip.axons, limit, copies):
-        if coarsest and tiling.tiles > TILES_BEYOND_COARSEST * coarsest and tiling.tiles < model.layer.positions:
+        direct = tiling.largest * copies <= limit  # else its neurons need splitters
+        single = tiling.tiles == model.layer.positions
+        if taken[direct] == MAX_TILINGS and not single:
+            if direct:
+                break
             continue
         axons, demand = model.axons_and_demand(tiling, subsets)
         if int(axons.max(initial=0)) <= chip.axons:
-            coarsest = coarsest or tiling.tiles
+            taken[direct] += 1
             yield _Option(tiling, subsets, axons, demand)
+        if single:
+            return
+    single_tiling = single_positions(model.layer)
+    axons, demand = model.axons_and_demand(single_tiling, subsets)
+    if int(axons.max(initial=0)) <= chip.axons:
+        yield _Option(single_tiling, subsets, axons, demand)
 
 
 def _visit(network: Network, chip: Chip, layer: SpikingLayer, states: list[_State]) -> list[_State]:

@@ -31,6 +31,11 @@ class Tiling:
     def tiles(self) -> int:
         return int(self.starts.size)
 
+    @property
+    def largest(self) -> int:
+        """Positions of the largest tile."""
+        return int(np.diff(self.starts, append=self.tile.size).max())
+
     @staticmethod
     def of(label: str, tile: Array) -> Tiling:
         order = np.argsort(tile, kind="stable")
@@ -136,14 +141,22 @@ def candidates(layer: SpikingLayer, axon_floor: int, axons: int, max_outputs: in
     rectangles = [pair for pair in pairs if max(pair[1]) * max(pair[2]) <= max_outputs]
     held = max(1, max_outputs // copies)
     fewest = next((tiles for tiles, rows, columns in rectangles if max(rows) * max(columns) <= held), layer.positions)
-    found = [Tiling.of(_label(rows, columns), _tiles(rows, columns)) for _, rows, columns in rectangles]
+    shapes = [(tiles, False, rows, columns) for tiles, rows, columns in rectangles]
     if axon_floor:
         large = [pair for pair in pairs if pair[0] < fewest and max(pair[1]) * max(pair[2]) > held]
-        for _, rows, columns in large[-CARVED:]:
-            carved = carve(layer, _tiles(rows, columns), axons // axon_floor, held)
-            if carved is not None and int(carved.max()) + 1 < fewest:
-                found.append(Tiling.of(f"{_label(rows, columns)}, carved", carved))
-    yield from sorted(found, key=lambda tiling: tiling.tiles)
+        shapes += [(tiles, True, rows, columns) for tiles, rows, columns in large[-CARVED:]]
+    for _, to_carve, rows, columns in sorted(shapes):
+        if not to_carve:
+            yield Tiling.of(_label(rows, columns), _tiles(rows, columns))
+            continue
+        carved = carve(layer, _tiles(rows, columns), axons // axon_floor, held)
+        if carved is not None:
+            yield Tiling.of(f"{_label(rows, columns)}, carved", carved)
+
+
+def single_positions(layer: SpikingLayer) -> Tiling:
+    """Every output position a tile of its own."""
+    return Tiling.of("1 x 1", np.arange(layer.positions))
 
 
 def _label(rows: Partition, columns: Partition) -> str:
