@@ -17,6 +17,7 @@ from tncc.program import Program
 if TYPE_CHECKING:
     import onnx
 
+    from tncc.frontends.onnx import OnnxModel
     from tncc.passes.base import Module, Pass
 
     Source = str | Path | bytes | onnx.ModelProto
@@ -92,10 +93,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Compilation:
-    """What came of it: a program, or the module where the pipeline stopped before the chip was complete."""
+    """What came of it: a program, or the module where the pipeline stopped before the chip was complete.
+
+    `source` is the model it was compiled from, as `tncc.explain.explain` takes it.
+    """
 
     program: Program | None
     module: Module
+    source: OnnxModel
 
 
 def compile(
@@ -175,7 +180,7 @@ def compile_model(
     )
     netlist = result.module
     if not isinstance(netlist, Netlist):
-        return Compilation(None, netlist)
+        return Compilation(None, netlist, source)
     entering, leaving = [p.name for p in netlist.inputs], [p.name for p in netlist.outputs]
     prefix, suffix = split_host(source.model, entering, leaving)
     for part, what in ((prefix, "prefix"), (suffix, "suffix")):
@@ -192,7 +197,7 @@ def compile_model(
         "approximations": list(netlist.approximations),
         **_interface(source.model),
     }
-    return Compilation(Program(to_config(netlist), metadata, prefix, suffix, result.seconds), netlist)
+    return Compilation(Program(to_config(netlist), metadata, prefix, suffix, result.seconds), netlist, source)
 
 
 def _interface(model: onnx.ModelProto) -> dict[str, Any]:

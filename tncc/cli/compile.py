@@ -48,6 +48,7 @@ from tncc.cli.options import echo_json, existing, grid, load_defects
 @click.option("--stop-after", metavar="PASS", help="Stop after a pass; the output is then the IR's text (.tn).")
 @click.option("--check-semantics", is_flag=True, help="Compare outputs before and after every exact pass.")
 @click.option("--time-passes", is_flag=True, help="Print the time of every pass on stderr.")
+@click.option("--explain", is_flag=True, help="Print on stderr what became of every ONNX node.")
 @click.option("--html", type=existing, metavar="FILE", help="Write a report with pictures, as inspect --html does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
@@ -69,6 +70,7 @@ def command(
     stop_after: str | None,
     check_semantics: bool,
     time_passes: bool,
+    explain: bool,
     html: Path | None,
     as_json: bool,
 ) -> None:
@@ -104,6 +106,15 @@ def command(
         click.echo(f"warning: not exact: {warning}", err=True)
     if time_passes:
         print_pass_times(result.program.pass_seconds)
+    if explain:
+        from tncc.explain import explain as fates
+
+        rows = fates(result.source, result.program)
+        widths = [
+            max(len(text) for text in column) for column in zip(*((r.node, r.operator) for r in rows), strict=True)
+        ]
+        for row in rows:
+            click.echo(f"{row.node:{widths[0]}}  {row.operator:{widths[1]}}  {row.became}", err=True)
     if html:
         from tncc.cost.estimate import estimate
         from tncc.html_report import html_report

@@ -44,10 +44,11 @@ class Probe:
 
 @dataclass(frozen=True, eq=False)
 class Cleaned:
-    """A cleaned model and what its tensors are at the two batch sizes of PROBES."""
+    """A cleaned model; what its tensors are at the batch sizes of PROBES; (name, operator) of the source's nodes."""
 
     model: onnx.ModelProto
     probes: tuple[Probe, Probe]
+    nodes: tuple[tuple[str, str], ...]
 
 
 def clean(model: onnx.ModelProto, where: object) -> Cleaned:
@@ -60,6 +61,7 @@ def clean(model: onnx.ModelProto, where: object) -> Cleaned:
     model = _inline(model, where)
     _constants_to_initializers(model)
     _name_nodes(model)
+    nodes = tuple((node.name, node.op_type) for node in model.graph.node)
     _fold(model)
     lower_quantizers(model, initializers(model))
     _fold(model)
@@ -83,7 +85,7 @@ def clean(model: onnx.ModelProto, where: object) -> Cleaned:
     _check_outputs(model, where)
     _type_outputs(model, probes)
     model.ir_version = min(model.ir_version, MAX_IR_VERSION)
-    return Cleaned(model, probes)
+    return Cleaned(model, probes, nodes)
 
 
 def initializers(model: onnx.ModelProto) -> dict[str, Array]:

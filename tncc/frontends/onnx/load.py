@@ -30,12 +30,14 @@ class OnnxModel:
         graph: the same model at the nn level, for one frame; values carry the names of the ONNX tensors.
         name: the file's stem, or the ONNX graph's name.
         sha256: of the file's bytes (of the serialised model where there is no file), in hexadecimal.
+        nodes: (name, operator) of every node of the source model but constants, in order; unnamed ones got names.
     """
 
     model: onnx.ModelProto
     graph: Graph
     name: str
     sha256: str
+    nodes: tuple[tuple[str, str], ...] = ()
 
 
 def load(source: str | Path | bytes | onnx.ModelProto) -> OnnxModel:
@@ -62,7 +64,8 @@ def load(source: str | Path | bytes | onnx.ModelProto) -> OnnxModel:
     where = source if isinstance(source, str | Path) else name
     _check(model, where, base)
     cleaned = clean(model, where)
-    return OnnxModel(cleaned.model, import_graph(cleaned, name), name, hashlib.sha256(data).hexdigest())
+    sha256 = hashlib.sha256(data).hexdigest()
+    return OnnxModel(cleaned.model, import_graph(cleaned, name), name, sha256, cleaned.nodes)
 
 
 def _read(path: Path) -> bytes:

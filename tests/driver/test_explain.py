@@ -1,0 +1,48 @@
+"""`tncc compile --explain`: what became of every node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from bench.zoo import Net
+from tncc.compiler import Options, compile_model
+from tncc.explain import explain
+
+
+def model() -> onnx.ModelProto:
+    net = Net(np.random.default_rng(0))
+    weight = net.add("Clip", net.add("Round", net.real(6, 4, 1, 1)), np.float32(-1), np.float32(1))
+    x = net.first(size=4)
+    x = net.add("Gather", x, np.array([3, 1, 2, 0]), axis=1)
+    x = net.step(net.add("Conv", x, weight))
+    return net.model(net.add("GlobalAveragePool", x))
+
+
+def test_every_node_is_accounted_for() -> None:
+    proto = model()
+    result = compile_model(proto, Options())
+    assert result.program is not None
+    rows = explain(result.source, result.program)
+    assert [(row.node, row.operator) for row in rows] == [(node.name, node.op_type) for node in proto.graph.node]
+    assert [row.became for row in rows] == [
+        "folded into constants",
+        "folded into constants",
+        "host, before the chip",
+        "host, before the chip",
+        "no core: it moves spikes, or does nothing to them",
+        "no core: it moves spikes, or does nothing to them",
+        "layer Conv_6: 1 core",
+        "layer Conv_6: 1 core",
+        "host, after the chip",
+        "host, after the chip",
+    ]
+
+
+def test_command_line(cli, tmp_path: Path) -> None:
+    onnx.save(model(), tmp_path / "m.onnx")
+    result = cli("compile", tmp_path / "m.onnx", "-o", tmp_path / "c.tnbin", "--explain")
+    assert result.code == 0
+    assert result.err.splitlines()[6] == "Conv_6               Conv               layer Conv_6: 1 core"
