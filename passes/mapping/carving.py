@@ -23,8 +23,8 @@ def carve(layer: SpikingLayer, tile: Array, max_inputs: int, max_outputs: int) -
     """int32 [positions]: `tile` with at most max_outputs positions a tile, the rest moved to tiles beside them that
     have room, or to new ones.
 
-    A tile reads at most max_inputs input positions. None where more than MAX_CUT positions would be cut off, or more
-    than half of some tile (or half).
+    A tile reads at most max_inputs input positions. None where more than MAX_CUT positions would be cut off, or half
+    of some tile.
     """
     sizes = np.bincount(tile)
     excess = np.maximum(sizes - max_outputs, 0)

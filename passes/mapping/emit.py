@@ -120,7 +120,7 @@ def _emit_layer(
     model = _live_model(layer, copies)
     subsets = model.subsets(decision.split)
     tiling = decision.tiling
-    axons, _ = model.axons_and_demand(tiling, subsets)
+    axons = model.axons(tiling, subsets)
     neurons = model.neurons(tiling, subsets, copies)
     chip = builder.chip
     # by tile first: units that share a core lie at one place of the feature map, so their wires go the same way

@@ -110,6 +110,11 @@ def _row_kinds(rows: Array) -> tuple[Array, Array]:
     return first, kind.reshape(-1)
 
 
+def _meet(masks: Array, taps: Array) -> Array:
+    """float32 [masks, kinds]: 1 where a mask has one of the taps of a kind."""
+    return (masks.astype(np.float32) @ taps.T > 0).astype(np.float32)
+
+
 class LayerModel:
     """Counts for one layer; remembers what it has computed."""
 
@@ -163,17 +168,20 @@ class LayerModel:
             )
         return self._windows[key]
 
-    def axons_and_demand(self, tiling: Tiling, subsets: Subsets) -> tuple[Array, Array]:
-        """(axons int64 [subsets, tiles], demand int32 [channels * input positions]): the latter counts the axons,
-        over all units, that each operand element must drive."""
-        taps, by_tile, by_position = self._window_kinds(tiling)
+    def axons(self, tiling: Tiling, subsets: Subsets) -> Array:
+        """int64 [subsets, tiles]: axons of every unit."""
+        taps, by_tile, _ = self._window_kinds(tiling)
+        # all counts are integers far below 2^24, so float32 products are exact
+        rows = subsets.rows_by_subset.astype(np.float32) @ _meet(subsets.masks, taps)
+        return (rows @ by_tile.T).astype(np.int64)
+
+    def demand(self, tiling: Tiling, subsets: Subsets) -> Array:
+        """int32 [channels * input positions]: axons, over all units, that each operand element must drive."""
+        taps, _, by_position = self._window_kinds(tiling)
         channels, masks = self.layer.in_shape[0], len(subsets.masks)
         rows = np.bincount(subsets.row_channel * masks + subsets.row_mask, minlength=channels * masks)
-        used = (taps @ subsets.masks.T.astype(np.float32) > 0).astype(np.float32)  # [kinds, masks]
-        # all counts are integers far below 2^24, so float32 products are exact
-        axons = (subsets.rows_by_subset.astype(np.float32) @ used.T) @ by_tile.T
-        demand = (rows.reshape(channels, masks).astype(np.float32) @ used.T) @ by_position.T
-        return axons.astype(np.int64), demand.astype(np.int32).reshape(-1)
+        by_kind = rows.reshape(channels, masks).astype(np.float32) @ _meet(subsets.masks, taps)
+        return (by_kind @ by_position.T).astype(np.int32).reshape(-1)
 
     def neurons(self, tiling: Tiling, subsets: Subsets, copies: Array) -> Array:
         """int64 [subsets, tiles]: neurons of every unit. copies: int [features * positions], 0 for a dead output."""

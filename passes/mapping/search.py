@@ -43,10 +43,10 @@ class Decision:
 
 @dataclass(frozen=True)
 class _Option:
+    model: LayerModel
     tiling: Tiling
     subsets: Subsets
     axons: Array = field(repr=False)  # int64 [subsets, tiles]
-    demand: Array = field(repr=False)  # int32 [operand elements]
 
     @property
     def total_axons(self) -> int:
@@ -128,23 +128,27 @@ def _options(model: LayerModel, split: int, chip: Chip, copies: int) -> Iterator
     features = int(np.bincount(subsets.subset).max())
     limit = max(1, chip.neurons // features) if split < model.largest_group else chip.neurons
     taken = {True: 0, False: 0}
+    too_large: list[tuple[int, int]] = []  # extents of tilings that do not fit: no larger one will
     for tiling in candidates(model.layer, floor, chip.axons, limit, copies):
+        if tiling.tiles == model.layer.positions:
+            break
         direct = tiling.largest * copies <= limit  # else its neurons need splitters
-        single = tiling.tiles == model.layer.positions
-        if taken[direct] == MAX_TILINGS and not single:
+        if taken[direct] == MAX_TILINGS:
             if direct:
                 break
             continue
-        axons, demand = model.axons_and_demand(tiling, subsets)
+        if any(rows <= tiling.extents[0] and columns <= tiling.extents[1] for rows, columns in too_large):
+            continue
+        axons = model.axons(tiling, subsets)
         if int(axons.max(initial=0)) <= chip.axons:
             taken[direct] += 1
-            yield _Option(tiling, subsets, axons, demand)
-        if single:
-            return
-    single_tiling = single_positions(model.layer)
-    axons, demand = model.axons_and_demand(single_tiling, subsets)
+            yield _Option(model, tiling, subsets, axons)
+        elif tiling.extents != (0, 0):
+            too_large.append(tiling.extents)
+    single = single_positions(model.layer)
+    axons = model.axons(single, subsets)
     if int(axons.max(initial=0)) <= chip.axons:
-        yield _Option(single_tiling, subsets, axons, demand)
+        yield _Option(model, single, subsets, axons)
 
 
 def _visit(network: Network, chip: Chip, layer: SpikingLayer, states: list[_State]) -> list[_State]:
@@ -247,7 +251,9 @@ def _reads_before(network: Network, layer: int, visited: int) -> bool:
 
 def _asked(network: Network, layer: SpikingLayer, option: _Option) -> dict[int, Array]:
     """The option's demand, by source."""
-    flat = np.bincount(layer.operand, weights=option.demand, minlength=network.size).astype(np.int32)
+    flat = np.bincount(
+        layer.operand, weights=option.model.demand(option.tiling, option.subsets), minlength=network.size
+    ).astype(np.int32)
     return {
         k: flat[network.sources[k].first : network.sources[k].first + network.sources[k].size] for k in layer.sources
     }

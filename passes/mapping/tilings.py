@@ -20,12 +20,17 @@ Partition = tuple[int, ...]  # sizes of consecutive intervals along one axis
 
 @dataclass(frozen=True)
 class Tiling:
-    """A partition of output positions. tile: int32 [positions], 0 .. tiles - 1; order sorts positions by tile."""
+    """A partition of output positions.
+
+    tile: int32 [positions], 0 .. tiles - 1; order sorts positions by tile. extents: the most input rows and input
+    columns under one tile; (0, 0) where not known.
+    """
 
     label: str
     tile: Array = field(repr=False)
     order: Array = field(repr=False)
     starts: Array = field(repr=False)
+    extents: tuple[int, int] = (0, 0)
 
     @property
     def tiles(self) -> int:
@@ -37,10 +42,10 @@ class Tiling:
         return int(np.diff(self.starts, append=self.tile.size).max())
 
     @staticmethod
-    def of(label: str, tile: Array) -> Tiling:
+    def of(label: str, tile: Array, extents: tuple[int, int] = (0, 0)) -> Tiling:
         order = np.argsort(tile, kind="stable")
         counts = np.bincount(tile)
-        return Tiling(label, tile.astype(np.int32), order, np.concatenate(([0], np.cumsum(counts)[:-1])))
+        return Tiling(label, tile.astype(np.int32), order, np.concatenate(([0], np.cumsum(counts)[:-1])), extents)
 
 
 def partitions(outputs: int, extent: Callable[[int, int], int]) -> list[Partition]:
@@ -133,21 +138,20 @@ def candidates(layer: SpikingLayer, axon_floor: int, axons: int, max_outputs: in
             options.append((len(partition), widest, partition))
         choices.append(sorted(options))
     pairs = sorted(
-        (rows[0] * columns[0], rows[2], columns[2])
+        (rows[0] * columns[0], rows[2], columns[2], (rows[1], columns[1]))
         for rows in choices[0]
         for columns in choices[1]
         if rows[1] * columns[1] * axon_floor <= axons
     )
-    rectangles = [pair for pair in pairs if max(pair[1]) * max(pair[2]) <= max_outputs]
     held = max(1, max_outputs // copies)
-    fewest = next((tiles for tiles, rows, columns in rectangles if max(rows) * max(columns) <= held), layer.positions)
-    shapes = [(tiles, False, rows, columns) for tiles, rows, columns in rectangles]
+    fewest = next((pair[0] for pair in pairs if max(pair[1]) * max(pair[2]) <= held), layer.positions)
+    shapes = [(*pair, False) for pair in pairs if max(pair[1]) * max(pair[2]) <= max_outputs]
     if axon_floor:
         large = [pair for pair in pairs if pair[0] < fewest and max(pair[1]) * max(pair[2]) > held]
-        shapes += [(tiles, True, rows, columns) for tiles, rows, columns in large[-CARVED:]]
-    for _, to_carve, rows, columns in sorted(shapes):
+        shapes += [(*pair, True) for pair in large[-CARVED:]]
+    for _, rows, columns, extent, to_carve in sorted(shapes):
         if not to_carve:
-            yield Tiling.of(_label(rows, columns), _tiles(rows, columns))
+            yield Tiling.of(_label(rows, columns), _tiles(rows, columns), extent)
             continue
         carved = carve(layer, _tiles(rows, columns), axons // axon_floor, held)
         if carved is not None:

@@ -18,6 +18,7 @@ COLDEST = 0.1  # last temperature, as a part of a core's mean total weight
 HOTTEST = 0.3  # first temperature, as a part of that weight times the mesh's side
 ACCEPTANCE = 0.44  # the window of moves shrinks while a smaller part of the moves is accepted (Lam and Delosme 1988)
 QUENCH = 0.05  # part of the moves that end the search at temperature 0
+MANY_CORES = 8192  # beyond so many, moves grow with the square root of the cores only
 FREE, BLOCKED = -1, -2
 
 
@@ -54,7 +55,7 @@ def _search(
     hottest = HOTTEST * mean_weight * max(np.sqrt(edges.cores), 2.0)
     coldest = COLDEST * mean_weight
     window = float(max(chip.width, chip.height))
-    moves = max(1, moves_per_core * edges.cores // STEPS)
+    moves = max(1, int(moves_per_core * edges.cores * min(1.0, np.sqrt(MANY_CORES / edges.cores))) // STEPS)
 
     def step(count: int, temperature: float, reach: int) -> float:
         accepted, _ = _native.place_anneal(
