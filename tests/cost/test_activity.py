@@ -9,7 +9,7 @@ import pytest
 
 import tncc
 from tncc.cost.activity import Activity, incoming_hops, measure
-from tncc.cost.workload import chips_used, from_stats
+from tncc.cost.workload import from_stats
 from tncc.errors import InputError
 from tncc.runtime.config import DELAY_SLOTS, ChipConfig
 from tncc.runtime.engine import Spikes, Stats
@@ -112,10 +112,6 @@ def test_busiest_link_is_found_by_walking_every_packet(program: tncc.Program, ac
             load[x, y, *step] += count
             x, y = x + step[0], y + step[1]
     assert activity.workload.busiest_link_packets == pytest.approx(max(load.values()) / activity.ticks)
-
-
-def test_chips_used(program: tncc.Program) -> None:
-    assert chips_used(program.config) == 1
 
 
 def test_no_frames(program: tncc.Program) -> None:

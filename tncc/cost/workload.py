@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tncc.runtime.config import ChipConfig
 from tncc.runtime.engine import Stats
 
 
@@ -41,11 +40,3 @@ def from_stats(stats: Stats) -> Workload:
         spikes=stats.spikes / ticks,
         busiest_core_events=float(stats.core_synaptic_events.max(initial=0)) / ticks,
     )
-
-
-def chips_used(config: ChipConfig) -> int:
-    """How many chips hold at least one core; 1 where the network is not placed."""
-    mesh_x, mesh_y, _, _ = config.mesh
-    if not config.n_cores or config.core_x.min() < 0:
-        return 1
-    return len(set(zip((config.core_x // mesh_x).tolist(), (config.core_y // mesh_y).tolist(), strict=True)))
