@@ -46,3 +46,18 @@ def core_edges(target_core: Array, weight: Array | None = None) -> Edges:
         sums = np.maximum(np.rint(sums * (GREATEST_WEIGHT / greatest)), 1.0)
     first = np.searchsorted(keys, np.arange(cores + 1) * cores).astype(np.int64)
     return Edges(first, (keys % max(cores, 1)).astype(np.int32), sums.astype(np.int32))
+
+
+def least_mean_hops(edges: Edges, connections: int) -> float:
+    """A lower bound on the mean hops of any placement of cores whose connections count 1 each.
+
+    A core's neighbours sit on different places, of which 4 are one hop away, 8 two, 12 three: at best the strongest
+    edges are the shortest. Summed over cores, every edge counts twice. connections: all neuron-to-axon connections.
+    """
+    if not edges.neighbor.size or not connections:
+        return 0.0
+    core = np.repeat(np.arange(edges.cores), np.diff(edges.first))
+    order = np.lexsort((-edges.weight, core))
+    rank = np.arange(order.size) - edges.first[core]
+    hops = np.ceil((np.sqrt(1 + 2 * (rank + 1)) - 1) / 2)  # the first k rings hold 2 k (k + 1) places
+    return float((edges.weight[order] * hops).sum() / 2 / connections)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from tncc.ir.ops import Concat, Gather, SpikingConv2d
 from tncc.ir.routing import routes
 from tncc.passes.mapping.packing import count_cores, pack
 from tncc.passes.place_cores import PlaceCores
+from tncc.passes.placement.wires import core_edges, least_mean_hops
 from tncc.passes.split_filter_groups import split_groups
 
 
@@ -202,3 +204,73 @@ def test_groups_by_similarity_fit_and_keep_whole_groups() -> None:
     for label in range(int(labels.max()) + 1):
         assert used[labels == label].any(axis=0).sum() <= 8
         assert np.unique(groups[labels == label]).size == 1
+
+
+def random_netlist(chip: Chip) -> Netlist:
+    rng = np.random.default_rng(12)
+    a = conv(rng, "x", (4, 4, 4), "a", 4, density=1.0)
+    b = conv(rng, "a", (4, 4, 4), "b", 4, density=1.0)
+    return compile_graph(Graph("net", (Value("x", spikes(4, 4, 4)),), (a, b), ("b",)), chip)
+
+
+def test_traffic_weighs_connections(tmp_path: Path) -> None:
+    chip = replace(TINY, mesh_x=10, mesh_y=10)
+    netlist = random_netlist(chip)
+    spikes_sent = np.zeros(netlist.target_core.shape, np.int64)
+    busy = np.flatnonzero((netlist.target_core >= 0).any(axis=1))[::7]
+    spikes_sent[busy] = 1000
+    np.save(tmp_path / "spikes.npy", spikes_sent)
+    plain = PlaceCores().run(netlist, chip)
+    heavy = PlaceCores(traffic=str(tmp_path / "spikes.npy")).run(netlist, chip)
+    mesh = (chip.mesh_x, chip.mesh_y, 1, 1)
+
+    def hops(placed: Netlist) -> float:
+        return routes(placed.core_x, placed.core_y, placed.target_core, mesh, spikes_sent).mean_hops
+
+    assert hops(heavy) <= hops(plain)
+    assert hops(heavy) == 1.0  # the few that count are all neighbours
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (np.zeros(3), "the traffic file holds float64[3]; expected numbers [32] or [32, 8]"),
+        (np.full(32, -1), "the traffic file holds a count that is negative or not finite"),
+        (np.full((32, 8), np.nan), "the traffic file holds a count that is negative or not finite"),
+        (b"not an array", "cannot read the traffic file: "),
+        (None, "cannot read the traffic file: "),
+    ],
+)
+def test_bad_traffic_files(tmp_path: Path, content: object, message: str) -> None:
+    path = tmp_path / "spikes.npy"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, np.ndarray):
+        np.save(path, content)
+    netlist = random_netlist(replace(TINY, mesh_x=10, mesh_y=10))
+    assert netlist.target_core.shape == (32, 8)
+    with pytest.raises(CompileError) as error:
+        PlaceCores(traffic=str(path)).run(netlist, netlist.chip)
+    assert error.value.message.startswith(message) and error.value.location == str(path)
+
+
+def test_chip_edges_are_crossed_less_where_they_cost() -> None:
+    chip = Chip(mesh_x=4, mesh_y=8, axons=8, neurons=8, chips_x=2, chips_y=1)
+    netlist = random_netlist(chip)
+    crossings = []
+    for extra in (0, 50):
+        placed = PlaceCores(crossing_hops=extra).run(netlist, chip)
+        crossings.append(routes(placed.core_x, placed.core_y, placed.target_core, (4, 8, 2, 1)).crossings)
+    assert crossings[1] <= crossings[0]
+
+
+def test_bound_on_hops_holds_and_is_met_by_a_star() -> None:
+    centre = np.full((13, 12), -1)
+    centre[0] = np.arange(1, 13)  # 12 neighbours: 4 one hop away, 8 two
+    edges = core_edges(centre)
+    # seen from the centre 4 + 16 hops, seen from the leaves 1 each
+    assert least_mean_hops(edges, 12) == pytest.approx((20 + 12) / 2 / 12)
+    netlist = random_netlist(replace(TINY, mesh_x=10, mesh_y=10))
+    placed = PlaceCores().run(netlist, netlist.chip)
+    found = routes(placed.core_x, placed.core_y, placed.target_core, (10, 10, 1, 1))
+    assert least_mean_hops(core_edges(netlist.target_core), found.connections) <= found.mean_hops
