@@ -7,6 +7,7 @@ On scikit-learn's digits (8 x 8). Needs the extras train and examples.
 
 from __future__ import annotations
 
+import torch
 from common import arguments, show
 from digits_data import load_split
 from torch import nn
@@ -39,7 +40,7 @@ def main() -> None:
     model = float_network()
     fit(model, train, test, epochs=options.epochs, learning_rate=0.005, **common)
     print(f"float: {100 * evaluate(model, test):.2f} %", flush=True)
-    spiking = trinarize(model)
+    spiking = trinarize(model, torch.from_numpy(train_x[:500]))
     print(f"trinary, before fine-tuning: {100 * evaluate(spiking, test):.2f} %", flush=True)
     fit(spiking, train, test, epochs=options.epochs, learning_rate=0.02, folder=options.folder, resume=False, **common)
     print(f"trinary, fine-tuned: {100 * evaluate(spiking, test):.2f} %", flush=True)

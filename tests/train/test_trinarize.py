@@ -47,6 +47,17 @@ def test_layers_are_swapped_and_warm_started(tmp_path: Path) -> None:
     assert (tmp_path / "m.onnx").stat().st_size > 0
 
 
+def test_calibration_takes_the_statistics_of_its_inputs() -> None:
+    x = torch.rand(200, 1, 4, 4)
+    found = trinarize(float_network(), x)
+    with torch.no_grad():
+        fresh = trinarize(float_network())
+        sums = found[:4].eval()(x)
+    assert torch.equal(found[3].trinary, fresh[3].trinary)
+    assert torch.allclose(found[4].running_mean, sums.mean((0, 2, 3)), atol=1e-4)
+    assert found[4].momentum == fresh[4].momentum and found[8].training
+
+
 def test_warm_start_stays_in_range() -> None:
     hidden = warm_start(torch.tensor([[0.0, 0.69, 0.71, -2.6]]))
     assert hidden.round().tolist() == [[0, 0, 1, -1]] and hidden.abs().max() == 1

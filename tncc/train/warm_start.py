@@ -15,7 +15,7 @@ from tncc.train.layers import BatchNorm, SpikingActivation, Transduction, Trinar
 TWN = 0.7  # weights beyond 0.7 mean magnitudes become +-1 (Li et al. 2016, ternary weight networks)
 
 
-def trinarize(model: nn.Sequential, *, firing: float = 0.0) -> nn.Sequential:
+def trinarize(model: nn.Sequential, calibrate: Tensor | None = None, *, firing: float = 0.0) -> nn.Sequential:
     """A copy of a float CNN in the layers of tncc.train, warm-started; fine-tune it with `fit`, then `export`.
 
     Convolution or linear + batch normalisation + ReLU becomes trinary weights + BatchNorm + SpikingActivation. The
@@ -25,6 +25,8 @@ def trinarize(model: nn.Sequential, *, firing: float = 0.0) -> nn.Sequential:
     Args:
         model: flat nn.Sequential of the layers above; every convolution or linear layer but the last is followed by a
             batch normalisation and a ReLU.
+        calibrate: [N, ...] some hundred inputs, from which the normalisations take their statistics; without them, the
+            network answers at random until it has been fine-tuned.
         firing: a neuron fires where the float ReLU's normalised input exceeds this.
 
     Raises:
@@ -54,7 +56,27 @@ def trinarize(model: nn.Sequential, *, firing: float = 0.0) -> nn.Sequential:
         else:
             raise InputError("has no counterpart on the chip", place, "Conv2d, Linear, BatchNorm, ReLU, MaxPool2d")
         i += 1
-    return nn.Sequential(*found)
+    spiking = nn.Sequential(*found)
+    if calibrate is not None:
+        _calibrate(spiking, calibrate)
+    return spiking
+
+
+def _calibrate(spiking: nn.Sequential, x: Tensor) -> None:
+    """Sets all running statistics to those of x; nothing else changes."""
+    norms = [m for m in spiking if isinstance(m, BatchNorm)]
+    kept = [norm.momentum for norm in norms]
+    spiking.eval()
+    for norm in norms:
+        norm.momentum = 1.0
+        norm.train()
+    try:
+        with torch.no_grad():
+            spiking(x)
+    finally:
+        for norm, momentum in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+        spiking.train()
 
 
 def _convert(layer: nn.Module, norm: nn.Module, firing: float, place: str, *, first: bool) -> list[nn.Module]:
