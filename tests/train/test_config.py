@@ -11,6 +11,7 @@ import torch
 
 from tncc.errors import InputError
 from tncc.train import config
+from tncc.train.builder import REFERENCE
 
 GOOD = """
 [data]
@@ -74,3 +75,8 @@ def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) ->
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"away\.toml: cannot be read: No such file"):
         config.run(tmp_path / "away.toml")
+
+
+def test_the_example_is_a_configuration() -> None:
+    tables = config.read(Path(__file__).parents[2] / "examples" / "cifar10.toml")
+    assert tables["model"]["network"] in REFERENCE
