@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 AXONS = NEURONS = 256
 
 
-def recurrent_chip(mesh_x: int = 64, mesh_y: int = 64, *, seed: int = 0, neuron_types: int = 64) -> ChipConfig:
+def recurrent_chip(mesh_x: int = 64, mesh_y: int = 64, *, seed: int = 0, neuron_types: int = 32) -> ChipConfig:
     """A full recurrent random chip: 50 % crossbar density, every axon driven by one neuron somewhere on the chip, every
     neuron stateful, about 16 % of all axons active in every tick without any input.
 

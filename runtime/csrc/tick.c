@@ -9,13 +9,19 @@
 #include "tick_internal.h"
 
 enum {
-    CORES_A_THREAD = 32, /* below this a thread costs more than it brings */
+    CORES_A_THREAD = 32,  /* below this a thread costs more than it brings */
+    CORES_WITH_LISTS = 512, /* from here on the slots of spikes in flight outgrow the caches */
+    LISTED_A_CORE = 16,
 };
 
 /* What one thread writes: spikes in flight by due slot, counts and recorded spikes. Any thread's spikes may be for any
  * core, so each has its own ring of slots and the reader joins them. */
 typedef struct {
     uint64_t *ring; /* [16, N, 4] */
+    /* On a large chip spikes are first noted in a list a slot: a list is written in order, and set in the ring's slot,
+     * which then is at hand, when it is full or about to be due. */
+    uint32_t *lists; /* [16, list_capacity] places as tn_target.where without the delay; NULL on a small chip */
+    uint32_t listed[TN_DELAY_SLOTS];
     int64_t hops;
     tn_spike_list recorded;
 } lane_of_thread;
@@ -26,6 +32,7 @@ struct tn_tick {
     tn_input *inputs;   /* [K] */
     size_t *pin_begin;  /* [input pins + 1] into inputs */
     lane_of_thread *threads;
+    uint32_t list_capacity;
     int64_t *core_spikes, *core_events; /* [N] */
     int64_t tick;
     tn_kernel *kernels[2][3]; /* [wide][kind] */
@@ -63,7 +70,12 @@ tn_error tn_tick_new(tn_tick **out, const tn_chip *chip, size_t threads, tn_vari
     int ok = engine->inputs && engine->pin_begin && engine->core_spikes && engine->core_events && engine->threads;
     for (size_t t = 0; ok && t < engine->n_threads; t++)
         ok = (engine->threads[t].ring = tn_allocate(TN_DELAY_SLOTS * n * sizeof(uint64_t[TN_AXON_WORDS]))) != NULL;
-    tn_error error = ok ? tn_tick_build(&engine->tables, chip) : TN_ERROR_MEMORY;
+    if (n >= CORES_WITH_LISTS) {
+        engine->list_capacity = (uint32_t)(n * LISTED_A_CORE);
+        for (size_t t = 0; ok && t < engine->n_threads; t++)
+            ok = (engine->threads[t].lists = tn_allocate(TN_DELAY_SLOTS * engine->list_capacity * sizeof(uint32_t))) != NULL;
+    }
+    tn_error error = ok ? tn_tick_build(&engine->tables, chip, variant == TN_AVX512) : TN_ERROR_MEMORY;
     if (error) {
         tn_tick_free(engine);
         return error;
@@ -87,6 +99,7 @@ void tn_tick_free(tn_tick *engine)
         return;
     for (size_t t = 0; engine->threads && t < engine->n_threads; t++) {
         free(engine->threads[t].ring);
+        free(engine->threads[t].lists);
         tn_spike_list_free(&engine->threads[t].recorded);
     }
     free(engine->threads);
@@ -117,6 +130,7 @@ void tn_tick_reset(tn_tick *engine)
     for (size_t t = 0; t < engine->n_threads; t++) {
         memset(engine->threads[t].ring, 0, TN_DELAY_SLOTS * n * sizeof(uint64_t[TN_AXON_WORDS]));
         engine->threads[t].hops = 0;
+        memset(engine->threads[t].listed, 0, sizeof engine->threads[t].listed);
         tn_spike_list_clear(&engine->threads[t].recorded);
     }
     engine->tick = 0;
@@ -133,14 +147,39 @@ typedef struct {
     shared_run *run;
     tn_tick *engine;
     lane_of_thread *own;
-    size_t thread, core_begin, core_end, probe_begin, probe_end;
+    size_t thread, core_begin, core_end, probe_begin, probe_end, slot;
     uint64_t *slot_of_delay[TN_DELAY_SLOTS]; /* in the thread's own ring */
 } worker;
 
+static const uint32_t AXON_MASK = (UINT32_C(1) << TN_WHERE_BITS) - 1;
+
+static inline void set_axon(uint64_t *slot, uint32_t axon)
+{
+    slot[axon / 64] |= UINT64_C(1) << axon % 64;
+}
+
+static void set_listed(const worker *w, size_t slot)
+{
+    lane_of_thread *own = w->own;
+    const uint32_t *list = own->lists + slot * w->engine->list_capacity;
+    uint64_t *to = own->ring + slot * w->engine->tables.n_cores * TN_AXON_WORDS;
+    for (uint32_t i = 0; i < own->listed[slot]; i++)
+        set_axon(to, list[i]);
+    own->listed[slot] = 0;
+}
+
 static inline void deliver(const worker *w, uint32_t where)
 {
-    uint32_t axon = where & ((UINT32_C(1) << TN_WHERE_BITS) - 1);
-    w->slot_of_delay[where >> TN_WHERE_BITS][axon / 64] |= UINT64_C(1) << axon % 64;
+    lane_of_thread *own = w->own;
+    uint32_t delay = where >> TN_WHERE_BITS, axon = where & AXON_MASK;
+    if (!own->lists) {
+        set_axon(w->slot_of_delay[delay], axon);
+        return;
+    }
+    size_t slot = (w->slot + delay) % TN_DELAY_SLOTS;
+    own->lists[slot * w->engine->list_capacity + own->listed[slot]] = axon;
+    if (++own->listed[slot] == w->engine->list_capacity)
+        set_listed(w, slot);
 }
 
 static void deliver_pins(const worker *w, const uint8_t *pins)
@@ -204,29 +243,54 @@ static void record(const worker *w, size_t c, const uint64_t fired[TN_NEURON_WOR
         }
 }
 
+/* Takes what is due for core c at `slot` out of all rings; 1 where there is anything. */
+static inline int take_due(const worker *w, size_t c, size_t slot, uint64_t active[TN_AXON_WORDS])
+{
+    const tn_tick *engine = w->engine;
+    uint64_t any = 0;
+    memset(active, 0, TN_AXON_WORDS * sizeof *active);
+    for (size_t t = 0; t < engine->n_threads; t++) {
+        uint64_t *due = engine->threads[t].ring + slot + c * TN_AXON_WORDS;
+        for (int word = 0; word < TN_AXON_WORDS; word++) {
+            active[word] |= due[word];
+            any |= due[word];
+            due[word] = 0;
+        }
+    }
+    return any != 0;
+}
+
+/* Starts loading the rows that evaluating the core will read: a chip is larger than the caches, and the rest of a core
+ * is read in order, which the processor foresees. */
+static inline void prefetch_rows(const tn_core *core, const uint64_t active[TN_AXON_WORDS])
+{
+    for (int word = 0; word < TN_AXON_WORDS; word++)
+        for (uint64_t bits = active[word]; bits; bits &= bits - 1)
+            __builtin_prefetch(core->rows[64 * word + __builtin_ctzll(bits)], 0, 2);
+}
+
 static void evaluate_cores(const worker *w, int64_t tick, uint8_t *outputs)
 {
     tn_tick *engine = w->engine;
-    size_t n = engine->tables.n_cores, slot = (size_t)(tick % TN_DELAY_SLOTS) * n * TN_AXON_WORDS;
-    for (size_t c = w->core_begin; c < w->core_end; c++) {
-        tn_core *core = &engine->tables.cores[c];
-        uint64_t active[TN_AXON_WORDS] = {0}, fired[TN_NEURON_WORDS], any = 0;
-        for (size_t t = 0; t < engine->n_threads; t++) {
-            uint64_t *due = engine->threads[t].ring + slot + c * TN_AXON_WORDS;
-            for (int word = 0; word < TN_AXON_WORDS; word++) {
-                active[word] |= due[word];
-                due[word] = 0;
-            }
+    size_t slot = (size_t)(tick % TN_DELAY_SLOTS) * engine->tables.n_cores * TN_AXON_WORDS;
+    uint64_t due[2][TN_AXON_WORDS], fired[TN_NEURON_WORDS];
+    int any[2] = {0, 0};
+    for (size_t c = w->core_begin; c <= w->core_end; c++) { /* each core's input is taken one round before its turn */
+        size_t now = (c + 1) % 2, ahead = c % 2;
+        if (c < w->core_end) {
+            any[ahead] = take_due(w, c, slot, due[ahead]);
+            prefetch_rows(&engine->tables.cores[c], due[ahead]);
         }
-        for (int word = 0; word < TN_AXON_WORDS; word++)
-            any |= active[word];
-        if (core->quiet && !any)
+        if (c == w->core_begin)
             continue;
-        engine->core_events[c] += engine->kernels[core->wide][core->kind](core, active, fired);
+        tn_core *core = &engine->tables.cores[c - 1];
+        if (core->quiet && !any[now])
+            continue;
+        engine->core_events[c - 1] += engine->kernels[core->wide][core->kind](core, due[now], fired);
         if (fired[0] | fired[1] | fired[2] | fired[3]) {
-            scatter(w, c, fired, outputs);
+            scatter(w, c - 1, fired, outputs);
             if (w->run->work->record)
-                record(w, c, fired, tick);
+                record(w, c - 1, fired, tick);
         }
     }
 }
@@ -247,7 +311,7 @@ static void run_thread(void *argument, size_t thread)
     tn_tick *engine = run->engine;
     const tn_tick_work *work = run->work;
     size_t n = engine->tables.n_cores, threads = engine->n_threads, event = 0;
-    worker w = {run, engine, &engine->threads[thread], thread, n * thread / threads, n * (thread + 1) / threads, 0, 0, {0}};
+    worker w = {run, engine, &engine->threads[thread], thread, n * thread / threads, n * (thread + 1) / threads, 0, 0, 0, {0}};
     while (w.probe_begin < work->n_probes && (size_t)work->probes[2 * w.probe_begin] < w.core_begin)
         w.probe_begin++;
     for (w.probe_end = w.probe_begin; w.probe_end < work->n_probes;)
@@ -257,6 +321,7 @@ static void run_thread(void *argument, size_t thread)
         }
     for (size_t i = 0; i < work->ticks; i++) {
         int64_t tick = engine->tick + (int64_t)i;
+        w.slot = (size_t)(tick % TN_DELAY_SLOTS);
         for (int delay = 0; delay < TN_DELAY_SLOTS; delay++)
             w.slot_of_delay[delay] = w.own->ring + (size_t)((tick + delay) % TN_DELAY_SLOTS) * n * TN_AXON_WORDS;
         if (work->pins)
@@ -268,6 +333,8 @@ static void run_thread(void *argument, size_t thread)
         evaluate_cores(&w, tick, work->outputs + i * engine->output_pins);
         if (work->n_probes)
             probe(&w, work->potentials + i * work->n_probes);
+        if (w.own->lists)
+            set_listed(&w, (w.slot + 1) % TN_DELAY_SLOTS);
         tn_barrier_wait(&run->barrier);
     }
 }

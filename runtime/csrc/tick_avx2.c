@@ -35,5 +35,14 @@ TN_FN static inline void pack_bytes(const uint8_t *bytes, int n, uint64_t bits[T
     }
 }
 
+TN_FN static inline uint32_t sum_bytes(const uint8_t count[TN_NEURONS])
+{
+    __m256i sum = _mm256_setzero_si256();
+    for (int i = 0; i < TN_NEURONS; i += 32)
+        sum = _mm256_add_epi64(sum, _mm256_sad_epu8(_mm256_load_si256((const __m256i *)(count + i)), _mm256_setzero_si256()));
+    return (uint32_t)(_mm256_extract_epi64(sum, 0) + _mm256_extract_epi64(sum, 1) + _mm256_extract_epi64(sum, 2) +
+                      _mm256_extract_epi64(sum, 3));
+}
+
 #include "tick_kernel.h"
 #endif

@@ -30,5 +30,23 @@ TN_FN static inline void pack_bytes(const uint8_t *bytes, int n, uint64_t bits[T
     }
 }
 
+TN_FN static inline uint32_t sum_bytes(const uint8_t count[TN_NEURONS])
+{
+    __m512i sum = _mm512_setzero_si512();
+    for (int i = 0; i < TN_NEURONS; i += 64)
+        sum = _mm512_add_epi64(sum, _mm512_sad_epu8(_mm512_load_si512(count + i), _mm512_setzero_si512()));
+    return (uint32_t)_mm512_reduce_add_epi64(sum);
+}
+
+TN_FN static inline void expand_palette(const tn_core *core, int16_t to[TN_SIMPLE_FIELDS][TN_NEURONS])
+{
+    for (int i = 0; i < core->lanes_used; i += 32) {
+        __m512i index = _mm512_cvtepu8_epi16(_mm256_load_si256((const __m256i *)(core->palette_index + i)));
+        for (int f = 0; f < TN_SIMPLE_FIELDS; f++)
+            _mm512_store_si512(to[f] + i, _mm512_permutexvar_epi16(index, _mm512_load_si512(core->palette->field[f])));
+    }
+}
+#define TN_EXPAND_PALETTE expand_palette
+
 #include "tick_kernel.h"
 #endif

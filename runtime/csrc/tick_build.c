@@ -98,13 +98,21 @@ static int is_wide(const parameters *p, const crossbar_rows *rows, const type_ma
         return 1;
     int32_t up[TN_NEURONS] = {0}, down[TN_NEURONS] = {0};
     for (int g = 0; g < TN_AXON_TYPES; g++) {
-        uint16_t count[TN_NEURONS] = {0};
+        uint64_t planes[9][TN_NEURON_WORDS] = {{0}}; /* the number of axons of this type, bit by bit */
         for (int axon = 0; axon < TN_AXONS; axon++)
-            if (types->axons[g][axon / 64] >> axon % 64 & 1)
-                for (int j = 0; j < TN_NEURONS; j++)
-                    count[j] = (uint16_t)(count[j] + (rows->rows[axon][j / 64] >> j % 64 & 1));
+            for (int w = 0; types->axons[g][axon / 64] >> axon % 64 & 1 && w < TN_NEURON_WORDS; w++) {
+                uint64_t carry = rows->rows[axon][w];
+                for (int p = 0; carry; p++) {
+                    uint64_t next = planes[p][w] & carry;
+                    planes[p][w] ^= carry;
+                    carry = next;
+                }
+            }
         for (int j = 0; j < TN_NEURONS; j++) {
-            int32_t sum = p->field[TN_WEIGHT + g][j] * count[j];
+            int32_t count = 0;
+            for (int p = 0; p < 9; p++)
+                count |= (int32_t)(planes[p][j / 64] >> j % 64 & 1) << p;
+            int32_t sum = p->field[TN_WEIGHT + g][j] * count;
             up[j] += sum > 0 ? sum : 0;
             down[j] += sum < 0 ? -sum : 0;
         }
@@ -222,7 +230,6 @@ static void point_cores(tn_tick_tables *tables, const collection *all)
 {
     const crossbar_rows *rows = tables->rows;
     const type_masks *types = tables->of_type;
-    uint16_t(*fan_out)[TN_AXONS] = tables->fan_out;
     int16_t(*narrow)[TN_FIELDS][TN_NEURONS] = tables->narrow;
     int32_t(*wide)[TN_FIELDS][TN_NEURONS] = tables->wide;
     uint8_t(*stochastic)[TN_NEURONS][TN_AXON_TYPES + 1] = tables->stochastic;
@@ -231,7 +238,6 @@ static void point_cores(tn_tick_tables *tables, const collection *all)
         tn_core *core = &tables->cores[c];
         const references *r = &all->of_core[c];
         core->rows = rows[r->rows].rows;
-        core->fan_out = fan_out[r->rows];
         core->of_type = types[r->types].axons;
         core->lanes = r->wide ? (const void *)wide[all->parameters_wide[r->lanes] - 1]
                               : (const void *)narrow[all->parameters_narrow[r->lanes] - 1];
@@ -245,7 +251,88 @@ static void point_cores(tn_tick_tables *tables, const collection *all)
     }
 }
 
-static tn_error store(tn_tick_tables *tables, const tn_chip *chip, const collection *all)
+/* In the order of their values, so that cores with the same types in other places share a palette. */
+static void sort_palette(tn_palette *palette, uint8_t index[TN_NEURONS], int count)
+{
+    uint8_t place[TN_PALETTE];
+    tn_palette sorted;
+    memset(&sorted, 0, sizeof sorted);
+    for (int k = 0; k < count; k++) {
+        int before = 0;
+        for (int other = 0; other < count; other++) {
+            int f = 0;
+            while (f < TN_SIMPLE_FIELDS - 1 && palette->field[f][other] == palette->field[f][k])
+                f++;
+            before += palette->field[f][other] < palette->field[f][k];
+        }
+        place[k] = (uint8_t)before;
+        for (int f = 0; f < TN_SIMPLE_FIELDS; f++)
+            sorted.field[f][before] = palette->field[f][k];
+    }
+    for (int j = 0; j < TN_NEURONS; j++)
+        index[j] = place[index[j]];
+    *palette = sorted;
+}
+
+/* The distinct columns of a core's simple fields, if few: index[j] into them. 0 where there are more than a palette has. */
+static int find_palette(const int16_t lanes[TN_FIELDS][TN_NEURONS], tn_palette *palette, uint8_t index[TN_NEURONS])
+{
+    int count = 0;
+    memset(palette, 0, sizeof *palette);
+    for (int j = 0; j < TN_NEURONS; j++) {
+        int k = 0;
+        for (; k < count; k++) {
+            int differs = 0;
+            for (int f = 0; f < TN_SIMPLE_FIELDS; f++)
+                differs |= palette->field[f][k] ^ lanes[f][j];
+            if (!differs)
+                break;
+        }
+        if (k == TN_PALETTE)
+            return 0;
+        for (int f = 0; k == count && f < TN_SIMPLE_FIELDS; f++)
+            palette->field[f][k] = lanes[f][j];
+        count += k == count;
+        index[j] = (uint8_t)k;
+    }
+    sort_palette(palette, index, count);
+    return 1;
+}
+
+static tn_error make_palettes(tn_tick_tables *tables, const collection *all)
+{
+    int16_t(*narrow)[TN_FIELDS][TN_NEURONS] = tables->narrow;
+    tn_intern unique;
+    tn_intern_init(&unique, sizeof(tn_palette));
+    uint32_t *number = calloc(all->n_narrow + 1, sizeof *number); /* 1 + the palette's number, or 0 */
+    uint8_t(*index)[TN_NEURONS] = tables->palette_index = tn_allocate(all->n_narrow * sizeof *index);
+    tn_error error = number && index ? TN_OK : TN_ERROR_MEMORY;
+    for (uint32_t i = 0; !error && i < all->n_narrow; i++) {
+        tn_palette palette;
+        if (!find_palette((const int16_t(*)[TN_NEURONS])narrow[i], &palette, index[i]))
+            continue;
+        size_t found = tn_intern_add(&unique, &palette);
+        if (found == SIZE_MAX)
+            error = TN_ERROR_MEMORY;
+        number[i] = (uint32_t)found + 1;
+    }
+    tn_palette *palettes = tables->palettes = error ? NULL : tn_allocate(unique.count * sizeof *palettes);
+    if (palettes && unique.count)
+        memcpy(palettes, unique.keys, unique.count * sizeof *palettes);
+    for (size_t c = 0; palettes && c < tables->n_cores; c++) {
+        const references *r = &all->of_core[c];
+        uint32_t lanes = all->parameters_narrow[r->lanes];
+        if (!r->wide && r->kind == TN_SIMPLE && number[lanes - 1]) {
+            tables->cores[c].palette = &palettes[number[lanes - 1] - 1];
+            tables->cores[c].palette_index = index[lanes - 1];
+        }
+    }
+    tn_intern_free(&unique);
+    free(number);
+    return palettes ? TN_OK : TN_ERROR_MEMORY;
+}
+
+static tn_error store(tn_tick_tables *tables, const tn_chip *chip, const collection *all, int with_palettes)
 {
     size_t n = chip->n_cores, n_rows = all->rows.count, potential_bytes = 0;
     for (size_t c = 0; c < n; c++)
@@ -258,43 +345,33 @@ static tn_error store(tn_tick_tables *tables, const tn_chip *chip, const collect
     tables->initial = calloc(all->parameters.count + 1, sizeof *tables->initial);
     tables->stochastic = calloc(all->parameters.count + 1, sizeof(uint8_t[TN_NEURONS][TN_AXON_TYPES + 1]));
     tables->rows = tn_allocate(n_rows * sizeof(crossbar_rows));
-    tables->fan_out = tn_allocate(n_rows * sizeof(uint16_t[TN_AXONS]));
     tables->of_type = tn_allocate(all->types.count * sizeof(type_masks));
     tables->narrow = tn_allocate(all->n_narrow * sizeof(int16_t[TN_FIELDS][TN_NEURONS]));
     tables->wide = tn_allocate(all->n_wide * sizeof(int32_t[TN_FIELDS][TN_NEURONS]));
     tables->potentials = tn_allocate(potential_bytes);
     if (!tables->cores || !tables->targets || !tables->initial_index || !tables->seed || !tables->initial ||
-        !tables->stochastic || !tables->rows || !tables->fan_out || !tables->of_type || !tables->narrow ||
+        !tables->stochastic || !tables->rows || !tables->of_type || !tables->narrow ||
         !tables->wide || !tables->potentials)
         return TN_ERROR_MEMORY;
     if (n) {
         memcpy(tables->rows, all->rows.keys, n_rows * sizeof(crossbar_rows));
         memcpy(tables->of_type, all->types.keys, all->types.count * sizeof(type_masks));
     }
-    const crossbar_rows *rows = tables->rows;
-    uint16_t(*fan_out)[TN_AXONS] = tables->fan_out;
-    for (size_t i = 0; i < n_rows; i++)
-        for (int axon = 0; axon < TN_AXONS; axon++) {
-            int bits = 0;
-            for (int w = 0; w < TN_NEURON_WORDS; w++)
-                bits += __builtin_popcountll(rows[i].rows[axon][w]);
-            fan_out[i][axon] = (uint16_t)bits;
-        }
     for (size_t c = 0; c < n; c++)
         read_connections(tables, chip, c);
     fill_lanes(tables, all);
     point_cores(tables, all);
-    return TN_OK;
+    return with_palettes ? make_palettes(tables, all) : TN_OK;
 }
 
-tn_error tn_tick_build(tn_tick_tables *tables, const tn_chip *chip)
+tn_error tn_tick_build(tn_tick_tables *tables, const tn_chip *chip, int with_palettes)
 {
     collection all;
     memset(&all, 0, sizeof all);
     memset(tables, 0, sizeof *tables);
     tn_error error = collect(&all, chip);
     if (!error)
-        error = store(tables, chip, &all);
+        error = store(tables, chip, &all, with_palettes);
     collection_free(&all);
     if (error)
         tn_tick_tables_free(tables);
@@ -309,11 +386,12 @@ void tn_tick_tables_free(tn_tick_tables *tables)
     free(tables->initial_index);
     free(tables->seed);
     free(tables->rows);
-    free(tables->fan_out);
     free(tables->of_type);
     free(tables->narrow);
     free(tables->wide);
     free(tables->stochastic);
+    free(tables->palettes);
+    free(tables->palette_index);
     free(tables->potentials);
     memset(tables, 0, sizeof *tables);
 }

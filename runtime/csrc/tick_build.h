@@ -25,11 +25,11 @@ typedef struct {
     int32_t (*initial)[TN_NEURONS];   /* by initial_index: potentials at tick 0 */
     uint32_t *initial_index;     /* [N] */
     uint32_t *seed;              /* [N] */
-    void *rows, *fan_out, *of_type, *narrow, *wide, *stochastic, *potentials;
+    void *rows, *of_type, *narrow, *wide, *palettes, *palette_index, *stochastic, *potentials;
 } tn_tick_tables;
 
-/* TN_OK, or TN_ERROR_MEMORY with everything freed. */
-tn_error tn_tick_build(tn_tick_tables *tables, const tn_chip *chip);
+/* TN_OK, or TN_ERROR_MEMORY with everything freed. `with_palettes`: cores that can have palettes get them. */
+tn_error tn_tick_build(tn_tick_tables *tables, const tn_chip *chip, int with_palettes);
 void tn_tick_tables_free(tn_tick_tables *tables);
 
 #endif

@@ -21,6 +21,13 @@ enum {
     TN_FIELDS,
 };
 
+enum { TN_PALETTE = 32 };
+
+/* The simple kernel's parameters of up to 32 neuron types: an eighth of the memory traffic that 256 lanes cost. */
+typedef struct {
+    int16_t field[TN_SIMPLE_FIELDS][TN_PALETTE];
+} tn_palette;
+
 typedef enum {
     TN_SIMPLE,     /* every neuron: gamma = 0, kappa = 1, epsilon = 0, no draws */
     TN_GENERAL,    /* all modes and random thresholds */
@@ -29,9 +36,10 @@ typedef enum {
 
 typedef struct {
     const uint64_t (*rows)[TN_NEURON_WORDS]; /* [256]: the crossbar, unused neurons cleared; 32-byte aligned */
-    const uint16_t *fan_out;                 /* [256]: set bits a row */
     const uint64_t (*of_type)[TN_AXON_WORDS]; /* [4]: the axons of each type */
     const void *lanes;                       /* [TN_FIELDS, 256] of int16_t or int32_t; 64-byte aligned */
+    const tn_palette *palette; /* NULL, or stands for `lanes` (narrow, simple cores) with */
+    const uint8_t *palette_index; /* [256] */
     const uint8_t (*stochastic)[TN_AXON_TYPES + 1]; /* [256]: flags b_j[0..3], then c; NULL: none set */
     void *potential;                         /* [256] lanes */
     uint64_t used[TN_NEURON_WORDS], routed[TN_NEURON_WORDS], output[TN_NEURON_WORDS];

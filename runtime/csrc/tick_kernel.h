@@ -1,9 +1,10 @@
 /* The kernels that evaluate one core for one tick, written once and compiled for each instruction set.
  *
  * The including unit defines TN_FN (what functions are compiled for), TN_KERNELS (the table's name), TN_V (a type of
- * 256 bits with &, | and ^), TN_SUM3 and TN_MAJORITY3 (a full adder's two outputs), and two functions:
+ * 256 bits with &, | and ^), TN_SUM3 and TN_MAJORITY3 (a full adder's two outputs), and three functions:
  * expand_plane(count, plane, value) adds `value` to those of 256 bytes whose bit is set in the plane;
- * pack_bytes(bytes, n, bits) gathers 0/1 bytes into bits.
+ * pack_bytes(bytes, n, bits) gathers 0/1 bytes into bits; sum_bytes(count) adds 256 bytes up.
+ * Where it also defines TN_EXPAND_PALETTE(core, lanes), cores may come with palettes.
  *
  * The rows of the active axons of one type are added up as bit planes by carry-save adders, eight rows at a time. */
 
@@ -66,7 +67,6 @@ TN_FN static inline uint32_t count_active(const tn_core *core, const uint64_t ac
             for (uint64_t bits = active[word] & core->of_type[g][word]; bits; bits &= bits - 1) {
                 int axon = 64 * word + __builtin_ctzll(bits);
                 rows[n++] = (const TN_V *)core->rows[axon];
-                events += core->fan_out[axon];
             }
         }
         memset(counts[g], 0, TN_NEURONS);
@@ -75,6 +75,8 @@ TN_FN static inline uint32_t count_active(const tn_core *core, const uint64_t ac
         if (n == TN_AXONS) {
             n--;
             *left = TN_AXONS - 1;
+            for (int w = 0; w < TN_NEURON_WORDS; w++)
+                events += (uint32_t)__builtin_popcountll(core->rows[*left][w]);
         }
         for (int pad = n; pad & 7; pad++)
             rows[pad] = (const TN_V *)zero_row;
@@ -82,6 +84,7 @@ TN_FN static inline uint32_t count_active(const tn_core *core, const uint64_t ac
         int used = add_rows(rows, n, planes);
         for (int p = 0; p < used && p < 8; p++)
             expand_plane(counts[g], (const uint64_t *)&planes[p], (uint8_t)(1 << p));
+        events += sum_bytes(counts[g]);
     }
     return events;
 }

@@ -2,11 +2,9 @@
  *
  * Narrow lanes are used only where no potential can leave int16_t, so only wide ones need the 20-bit saturation. */
 
-TN_FN static inline void TN_NAME(add_left)(const tn_core *core, const uint64_t active[TN_AXON_WORDS], int left)
+TN_FN static inline void TN_NAME(add_left)(const tn_core *core, const TN_LANE (*field)[TN_NEURONS], int left)
 {
-    const TN_LANE(*field)[TN_NEURONS] = core->lanes;
     TN_LANE *potential = core->potential;
-    (void)active;
     for (int g = 0; g < TN_AXON_TYPES; g++)
         if (core->of_type[g][left / 64] >> left % 64 & 1)
             for (int j = 0; j < core->lanes_used; j++)
@@ -18,6 +16,13 @@ TN_FN static inline uint32_t TN_NAME(update)(tn_core *core, const uint64_t activ
                                              uint64_t fired[TN_NEURON_WORDS], const int is_general)
 {
     const TN_LANE(*field)[TN_NEURONS] = core->lanes;
+#if defined(TN_EXPAND_PALETTE) && !TN_WIDE
+    TN_LANE expanded[TN_SIMPLE_FIELDS][TN_NEURONS] __attribute__((aligned(64)));
+    if (!is_general && core->palette) {
+        TN_EXPAND_PALETTE(core, expanded);
+        field = (const TN_LANE(*)[TN_NEURONS])expanded;
+    }
+#endif
     TN_LANE *restrict potential = core->potential;
     uint8_t counts[TN_AXON_TYPES][TN_NEURONS] __attribute__((aligned(64)));
     uint8_t fires[TN_NEURONS] __attribute__((aligned(64)));
@@ -25,8 +30,8 @@ TN_FN static inline uint32_t TN_NAME(update)(tn_core *core, const uint64_t activ
     TN_LANE changed = 0;
     int lanes = core->lanes_used, left;
     uint32_t events = count_active(core, active, counts, &left);
-    if (left >= 0) /* the caller keeps potentials of a core with one axon type for all axons wide */
-        TN_NAME(add_left)(core, active, left);
+    if (left >= 0)
+        TN_NAME(add_left)(core, field, left);
     if (is_general && core->draws) {
         for (int j = 0; j < lanes; j++) {
             TN_LANE mask = field[TN_RANDOM_MASK][j];

@@ -26,4 +26,12 @@ static inline void pack_bytes(const uint8_t *bytes, int n, uint64_t bits[TN_NEUR
         bits[word] = 64 * word < n ? tn_pack_bits(bytes + 64 * word, 64) : 0;
 }
 
+static inline uint32_t sum_bytes(const uint8_t count[TN_NEURONS])
+{
+    uint32_t sum = 0;
+    for (int i = 0; i < TN_NEURONS; i++)
+        sum += count[i];
+    return sum;
+}
+
 #include "tick_kernel.h"

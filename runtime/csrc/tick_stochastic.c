@@ -45,7 +45,8 @@ uint32_t tn_kernel_stochastic(tn_core *core, const uint64_t active[TN_AXON_WORDS
         fired[word] = 0;
         for (uint64_t bits = active[word]; bits; bits &= bits - 1) {
             int axon = 64 * word + __builtin_ctzll(bits);
-            events += core->fan_out[axon];
+            for (int w = 0; w < TN_NEURON_WORDS; w++)
+                events += (uint32_t)__builtin_popcountll(core->rows[axon][w]);
             for (int g = 0; g < TN_AXON_TYPES; g++)
                 if (core->of_type[g][word] & (bits & -bits))
                     type_of[axon] = (uint8_t)g;
