@@ -148,6 +148,8 @@ typedef struct {
     tn_tick *engine;
     lane_of_thread *own;
     size_t thread, core_begin, core_end, probe_begin, probe_end, slot;
+    size_t list_capacity;
+    uint32_t *lists, *listed; /* of `own` */
     uint64_t *slot_of_delay[TN_DELAY_SLOTS]; /* in the thread's own ring */
 } worker;
 
@@ -170,15 +172,16 @@ static void set_listed(const worker *w, size_t slot)
 
 static inline void deliver(const worker *w, uint32_t where)
 {
-    lane_of_thread *own = w->own;
     uint32_t delay = where >> TN_WHERE_BITS, axon = where & AXON_MASK;
-    if (!own->lists) {
+    if (!w->lists) {
         set_axon(w->slot_of_delay[delay], axon);
         return;
     }
     size_t slot = (w->slot + delay) % TN_DELAY_SLOTS;
-    own->lists[slot * w->engine->list_capacity + own->listed[slot]] = axon;
-    if (++own->listed[slot] == w->engine->list_capacity)
+    uint32_t count = w->listed[slot];
+    w->lists[slot * w->list_capacity + count] = axon;
+    w->listed[slot] = count + 1;
+    if (count + 1 == w->list_capacity)
         set_listed(w, slot);
 }
 
@@ -311,7 +314,8 @@ static void run_thread(void *argument, size_t thread)
     tn_tick *engine = run->engine;
     const tn_tick_work *work = run->work;
     size_t n = engine->tables.n_cores, threads = engine->n_threads, event = 0;
-    worker w = {run, engine, &engine->threads[thread], thread, n * thread / threads, n * (thread + 1) / threads, 0, 0, 0, {0}};
+    worker w = {run, engine, &engine->threads[thread], thread, n * thread / threads, n * (thread + 1) / threads, 0, 0, 0,
+                engine->list_capacity, engine->threads[thread].lists, engine->threads[thread].listed, {0}};
     while (w.probe_begin < work->n_probes && (size_t)work->probes[2 * w.probe_begin] < w.core_begin)
         w.probe_begin++;
     for (w.probe_end = w.probe_begin; w.probe_end < work->n_probes;)

@@ -13,16 +13,18 @@ typedef uint64_t tn_v256 __attribute__((vector_size(32), may_alias));
 #define TN_SUM3(a, b, c) ((a) ^ (b) ^ (c))
 #define TN_MAJORITY3(a, b, c) (((a) & (b)) | (((a) ^ (b)) & (c)))
 
-TN_FN static inline void expand_plane(uint8_t count[TN_NEURONS], const uint64_t *plane, uint8_t value)
+TN_FN static inline void expand_planes(uint8_t count[TN_NEURONS], const uint64_t (*planes)[TN_NEURON_WORDS], int n)
 {
     const __m256i which = _mm256_set1_epi64x((long long)UINT64_C(0x8040201008040201));
     const __m256i spread = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
-    const __m256i add = _mm256_set1_epi8((char)value);
     for (int i = 0; i < TN_NEURONS; i += 32) {
-        __m256i bits = _mm256_shuffle_epi8(_mm256_set1_epi32((int)(plane[i / 64] >> i % 64)), spread);
-        __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bits, which), which);
-        __m256i *at = (__m256i *)(count + i);
-        _mm256_store_si256(at, _mm256_add_epi8(_mm256_load_si256(at), _mm256_and_si256(set, add)));
+        __m256i sum = _mm256_setzero_si256();
+        for (int p = 0; p < n; p++) {
+            __m256i bits = _mm256_shuffle_epi8(_mm256_set1_epi32((int)(planes[p][i / 64] >> i % 64)), spread);
+            __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bits, which), which);
+            sum = _mm256_add_epi8(sum, _mm256_and_si256(set, _mm256_set1_epi8((char)(1 << p))));
+        }
+        _mm256_store_si256((__m256i *)(count + i), sum);
     }
 }
 

@@ -12,12 +12,13 @@
 #define TN_SUM3(a, b, c) _mm256_ternarylogic_epi64(a, b, c, 0x96)
 #define TN_MAJORITY3(a, b, c) _mm256_ternarylogic_epi64(a, b, c, 0xe8)
 
-TN_FN static inline void expand_plane(uint8_t count[TN_NEURONS], const uint64_t *plane, uint8_t value)
+TN_FN static inline void expand_planes(uint8_t count[TN_NEURONS], const uint64_t (*planes)[TN_NEURON_WORDS], int n)
 {
     for (int word = 0; word < TN_NEURON_WORDS; word++) {
-        __m512i at = _mm512_load_si512(count + 64 * word);
-        at = _mm512_mask_add_epi8(at, plane[word], at, _mm512_set1_epi8((char)value));
-        _mm512_store_si512(count + 64 * word, at);
+        __m512i sum = _mm512_setzero_si512();
+        for (int p = 0; p < n; p++)
+            sum = _mm512_mask_add_epi8(sum, planes[p][word], sum, _mm512_set1_epi8((char)(1 << p)));
+        _mm512_store_si512(count + 64 * word, sum);
     }
 }
 

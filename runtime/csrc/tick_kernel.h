@@ -2,7 +2,7 @@
  *
  * The including unit defines TN_FN (what functions are compiled for), TN_KERNELS (the table's name), TN_V (a type of
  * 256 bits with &, | and ^), TN_SUM3 and TN_MAJORITY3 (a full adder's two outputs), and three functions:
- * expand_plane(count, plane, value) adds `value` to those of 256 bytes whose bit is set in the plane;
+ * expand_planes(count, planes, n) turns n <= 8 bit planes of 256 lanes into 256 bytes;
  * pack_bytes(bytes, n, bits) gathers 0/1 bytes into bits; sum_bytes(count) adds 256 bytes up.
  * Where it also defines TN_EXPAND_PALETTE(core, lanes), cores may come with palettes.
  *
@@ -17,7 +17,8 @@ TN_FN static inline int add_rows(const TN_V *const *rows, int n, TN_V planes[TN_
 {
     TN_V ones = {0}, twos = {0}, fours = {0}, a, b, c, d, e;
     int used = 3;
-    memset(planes, 0, TN_PLANES * sizeof *planes);
+    for (int p = 3; (n + 7) >> p; p++)
+        planes[p] = ones;
     for (int i = 0; i < n; i += 8) {
         const TN_V *const *r = rows + i;
         TN_V x = *r[0], y = *r[1];
@@ -69,9 +70,6 @@ TN_FN static inline uint32_t count_active(const tn_core *core, const uint64_t ac
                 rows[n++] = (const TN_V *)core->rows[axon];
             }
         }
-        memset(counts[g], 0, TN_NEURONS);
-        if (!n)
-            continue;
         if (n == TN_AXONS) {
             n--;
             *left = TN_AXONS - 1;
@@ -81,10 +79,9 @@ TN_FN static inline uint32_t count_active(const tn_core *core, const uint64_t ac
         for (int pad = n; pad & 7; pad++)
             rows[pad] = (const TN_V *)zero_row;
         TN_V planes[TN_PLANES];
-        int used = add_rows(rows, n, planes);
-        for (int p = 0; p < used && p < 8; p++)
-            expand_plane(counts[g], (const uint64_t *)&planes[p], (uint8_t)(1 << p));
-        events += sum_bytes(counts[g]);
+        int used = n ? add_rows(rows, n, planes) : 0;
+        expand_planes(counts[g], (const uint64_t(*)[TN_NEURON_WORDS])planes, used < 8 ? used : 8);
+        events += n ? sum_bytes(counts[g]) : 0;
     }
     return events;
 }

@@ -37,7 +37,7 @@ TN_FN static inline uint32_t TN_NAME(update)(tn_core *core, const uint64_t activ
             TN_LANE mask = field[TN_RANDOM_MASK][j];
             eta[j] = mask ? (TN_LANE)(tn_draw(&core->random) & (uint32_t)mask) : 0;
         }
-    } else {
+    } else if (is_general) {
         memset(eta, 0, sizeof eta);
     }
     for (int j = 0; j < lanes; j++) {

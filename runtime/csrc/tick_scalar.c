@@ -10,12 +10,12 @@ typedef uint64_t tn_v256 __attribute__((vector_size(32), may_alias));
 #define TN_SUM3(a, b, c) ((a) ^ (b) ^ (c))
 #define TN_MAJORITY3(a, b, c) (((a) & (b)) | (((a) ^ (b)) & (c)))
 
-static inline void expand_plane(uint8_t count[TN_NEURONS], const uint64_t *plane, uint8_t value)
+static inline void expand_planes(uint8_t count[TN_NEURONS], const uint64_t (*planes)[TN_NEURON_WORDS], int n)
 {
     for (int i = 0; i < TN_NEURONS; i += 8) {
-        uint64_t bytes = tn_spread_bits(plane[i / 64] >> i % 64 & 255) * value, sum;
-        memcpy(&sum, count + i, 8);
-        sum += bytes; /* no byte overflows: every value is added once */
+        uint64_t sum = 0; /* no byte overflows: every power of two is added once */
+        for (int p = 0; p < n; p++)
+            sum += tn_spread_bits(planes[p][i / 64] >> i % 64 & 255) << p;
         memcpy(count + i, &sum, 8);
     }
 }
