@@ -174,6 +174,21 @@ def max_pool_of_spikes(net: Net) -> onnx.ModelProto:
 
 
 @family
+def max_pool_before_threshold(net: Net) -> onnx.ModelProto:
+    x = net.conv(net.first(), net.trinary(6, 4, 3, 3), 1)
+    x = net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    return net.last(net.step(net.norm(x, 6), 0), 6)
+
+
+@family
+def residual_of_sums(net: Net) -> onnx.ModelProto:
+    a = net.first()
+    sums = net.conv(a, net.trinary(4, 4, 3, 3), 1)
+    more = net.conv(net.step(sums), net.trinary(4, 4, 3, 3), 1)
+    return net.model(net.step(net.add("Add", sums, more)))
+
+
+@family
 def residual_then_threshold(net: Net) -> onnx.ModelProto:
     a = net.first()
     b = net.step(net.conv(a, net.trinary(4, 4, 3, 3), 1))

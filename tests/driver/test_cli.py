@@ -78,9 +78,9 @@ def test_the_ir_can_be_stopped_dumped_and_resumed(cli, model_path: Path, tmp_pat
     assert cli("compile", model_path, "-o", whole, "--dump-dir", folder, "--check-semantics", "--time-passes").code == 0
     names = sorted(p.name for p in folder.glob("*.tn"))
     assert names[0] == "00-input.tn"
-    assert "06-fold-thresholds.tn" in names
+    (folded,) = folder.glob("*-fold-thresholds.tn")
     resumed = tmp_path / "resumed.tnbin"
-    assert cli("compile", model_path, "-o", resumed, "--start-from", folder / "06-fold-thresholds.tn").code == 0
+    assert cli("compile", model_path, "-o", resumed, "--start-from", folded).code == 0
     assert resumed.read_bytes() == whole.read_bytes()
     stopped = cli(
         "compile", model_path, "-o", tmp_path / "x.tn", "--stop-after", "fold-thresholds", "--print-ir-after", "all"
