@@ -14,8 +14,8 @@ from tncc.runtime import _native
 Array = npt.NDArray[Any]
 
 STEPS = 200  # temperatures
-COLDEST = 0.1  # last temperature, as a part of a core's mean total weight
-HOTTEST = 0.3  # first temperature, as a part of that weight times the mesh's side
+COLDEST = 0.12  # last temperature, as a part of a core's mean total weight
+HOTTEST = 0.1  # first temperature, as a part of that weight times the mesh's side
 ACCEPTANCE = 0.44  # the window of moves shrinks while a smaller part of the moves is accepted (Lam and Delosme 1988)
 QUENCH = 0.05  # part of the moves that end the search at temperature 0
 MANY_CORES = 8192  # beyond so many, moves grow with the square root of the cores only
