@@ -189,6 +189,30 @@ def residual_of_sums(net: Net) -> onnx.ModelProto:
 
 
 @family
+def residual_of_spikes(net: Net) -> onnx.ModelProto:
+    a = net.first()
+    b = net.step(net.conv(a, net.trinary(4, 4, 3, 3), 1))
+    return net.last(net.add("Add", a, b), 4)
+
+
+@family
+def difference_of_spikes(net: Net) -> onnx.ModelProto:
+    a = net.first()
+    b, c = (net.step(net.conv(a, net.trinary(4, 4, 3, 3), 1)) for _ in range(2))
+    x = net.add("Flatten", net.add("Sub", net.add("Add", a, b), c))
+    return net.model(net.step(net.add("Gemm", net.add("Gather", x, np.arange(0, 256, 8), axis=1), net.trinary(32, 6))))
+
+
+@family
+def trinary_head_on_the_host(net: Net) -> onnx.ModelProto:
+    """Scaled spikes, a pool and a sum that only the host's last layer reads."""
+    x = net.step(net.conv(net.first(), net.trinary(4, 4, 3, 3), 1))
+    pools = [net.add("MaxPool", y, kernel_shape=[2, 2], strides=[2, 2]) for y in (x, net.add("Mul", x, f32(0.5)))]
+    heads = [net.add("MatMul", net.add("Flatten", pool), net.trinary(64, 10)) for pool in pools]
+    return net.model(*heads, net.add("Conv", net.add("Add", x, x), net.trinary(2, 4, 1, 1)))
+
+
+@family
 def residual_then_threshold(net: Net) -> onnx.ModelProto:
     a = net.first()
     b = net.step(net.conv(a, net.trinary(4, 4, 3, 3), 1))

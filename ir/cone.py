@@ -56,3 +56,16 @@ def live(graph: Graph) -> Graph:
             kept.append(op)
             needed.update(op.inputs)
     return graph.with_ops(reversed(kept)) if len(kept) < len(graph.ops) else graph
+
+
+def feeds_spikes(graph: Graph, name: str) -> bool:
+    """Whether a value in {0, 1} or {-1, +1} is computed from `name`. A layer of which that is not so is the host's."""
+    pending, seen = [name], {name}
+    while pending:
+        for op in graph.consumers[pending.pop()]:
+            if op.type.domain in (Domain.SPIKES, Domain.SIGNS):
+                return True
+            if op.output not in seen:
+                seen.add(op.output)
+                pending.append(op.output)
+    return False

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tncc.ir.builder import Builder
 from tncc.ir.chip import Chip
-from tncc.ir.cone import live
+from tncc.ir.cone import feeds_spikes, live
 from tncc.ir.graph import Graph
 from tncc.ir.infer import infer_domains
 from tncc.ir.interpreter import evaluate
@@ -39,7 +39,7 @@ class FoldScales(Pass):
         assert isinstance(module, Graph)
         scales = _Scales(module)
         for op in module.ops:
-            if isinstance(op, Conv2d | Linear):
+            if isinstance(op, Conv2d | Linear) and feeds_spikes(module, op.output):
                 op = _rescaled(op, scales)
             scales.build.append(op)
         return infer_domains(live(module.with_ops(scales.build.ops)))

@@ -34,6 +34,9 @@ def split_host(model: onnx.ModelProto, entering: list[str], leaving: list[str]) 
     inputs = {value.name: value for value in model.graph.input}
     outputs = {value.name: value for value in model.graph.output}
     types = _types(model)
+    for name in (*entering, *leaving):
+        if _tensor(name, types) not in types:
+            raise CompileError(f"the value {name!r} between host and chip is no tensor of the ONNX model", name)
     computed = [name for name in dict.fromkeys(entering) if name not in inputs]
     prefix = _cut(model, types, [], computed, "prefix") if computed else None
     wanted = [name for name in outputs if name not in leaving]

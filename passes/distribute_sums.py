@@ -1,0 +1,86 @@
+"""distribute-sums: a layer that reads a sum of spikes becomes a sum of layers that read spikes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from tncc.ir.builder import Builder
+from tncc.ir.chip import Chip
+from tncc.ir.cone import feeds_spikes, live
+from tncc.ir.graph import Graph
+from tncc.ir.infer import infer_domains
+from tncc.ir.ops import WIRING, Binary, Concat, Conv2d, Linear
+from tncc.ir.types import Domain
+from tncc.passes.base import Module, Pass
+
+TERMS = 8  # longer sums are left alone
+Term = tuple[str, int]  # spikes or signs, and the sign they count with
+
+
+@dataclass(frozen=True)
+class DistributeSums(Pass):
+    """conv(a + b) is conv(a) + conv(b): residual connections that add spikes. merge-sums makes one layer of them.
+
+    A linear layer reads all of them end to end. The sum may be a difference, be nested, and pass through wiring.
+    """
+
+    name: ClassVar[str] = "distribute-sums"
+    takes: ClassVar[type[Graph]] = Graph
+
+    def run(self, module: Module, chip: Chip) -> Module:
+        assert isinstance(module, Graph)
+        build = Builder(module)
+        for op in module.ops:
+            reads_sum = isinstance(op, Conv2d | Linear) and feeds_spikes(module, op.output)
+            terms = _terms(module, build, op.inputs[0]) if reads_sum else []
+            if len(terms) < 2:
+                build.append(op)
+            elif isinstance(op, Conv2d):
+                _sum_of_layers(build, op, terms)
+            elif isinstance(op, Linear):
+                _layer_on_all(build, op, terms)
+        return infer_domains(live(module.with_ops(build.ops)))
+
+
+def _sum_of_layers(build: Builder, op: Conv2d, terms: list[Term]) -> None:
+    """Adds a convolution a term, and their sum."""
+    location, total = op.location.via(DistributeSums.name), ""
+    for i, (name, sign) in enumerate(terms):
+        part = build.fresh(f"{op.output}/part{i}")
+        build.append(replace(op, inputs=(name,), output=part, weight=op.weight * sign, location=location))
+        output = op.output if i == len(terms) - 1 else build.fresh(f"{op.output}/sum{i}")
+        total = build.add(Binary, (total, part), output, location, kind="add") if total else part
+
+
+def _layer_on_all(build: Builder, op: Linear, terms: list[Term]) -> None:
+    """Adds one linear layer on all terms, end to end."""
+    location = op.location.via(DistributeSums.name)
+    names = tuple(name for name, _ in terms)
+    joined = build.add(Concat, names, build.fresh(f"{op.output}/terms"), location, axis=0)
+    weight = np.concatenate([op.weight * sign for _, sign in terms], axis=1)
+    build.append(replace(op, inputs=(joined,), weight=weight, location=location))
+
+
+def _terms(graph: Graph, build: Builder, name: str) -> list[Term]:
+    """The spikes or signs that `name` is the sum of; [] where it is no such sum or a long one."""
+    if graph.types[name].domain in (Domain.SPIKES, Domain.SIGNS):
+        return [(name, 1)]
+    op = graph.producer.get(name)
+    if isinstance(op, Binary) and op.kind in ("add", "sub"):
+        left, right = (_terms(graph, build, operand) for operand in op.inputs)
+        alike = all(graph.types[operand].shape == op.type.shape for operand in op.inputs)
+        if not left or not right or not alike or len(left) + len(right) > TERMS:
+            return []
+        return left + [(term, sign if op.kind == "add" else -sign) for term, sign in right]
+    if op is not None and isinstance(op, WIRING) and not isinstance(op, Concat):
+        moved = []
+        for term, sign in _terms(graph, build, op.inputs[0]):
+            output = build.fresh(f"{op.output}/{term}")
+            attributes = dict(op.attributes())
+            build.add(type(op), (term,), output, op.location, shape=op.type.shape, **attributes)
+            moved.append((output, sign))
+        return moved
+    return []
