@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from tncc.errors import CompileError
@@ -115,6 +115,9 @@ def _run_step(step: Pass, chip: Chip, result: PipelineResult) -> None:
         invariants.check(name, result.module, chip, f"{step.name} requires", hint)
     started = time.perf_counter()
     module = step.run(result.module, chip)
+    # what is not exact stays so, whatever a pass builds anew
+    lost = tuple(reason for reason in result.module.approximations if reason not in module.approximations)
+    module = replace(module, approximations=(*lost, *module.approximations)) if lost else module
     result.seconds[step.name] = result.seconds.get(step.name, 0.0) + time.perf_counter() - started
     try:
         verify(module)

@@ -133,5 +133,5 @@ def _not_small(op: Op, weight: Array, channel: int, largest: int) -> CompileErro
         f"{nonzero[-1]}; the chip's weights are -s, 0 or +s with one s an output channel, or integers up to {largest} "
         "times s",
         op.location,
-        "train with trinary weights; --trinarize twn (rounding the weights of a float model) is not available yet",
+        "train with trinary weights, or have a float model's rounded (not exact): --trinarize twn --calibrate DATA",
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
 
 import tncc
 from tncc.errors import CompileError, InputError
@@ -13,6 +15,8 @@ from tncc.host import HostModel
 from tncc.ir.chip import Chip
 from tncc.ir.netlist import Netlist
 from tncc.program import Program
+
+Array = npt.NDArray[Any]
 
 if TYPE_CHECKING:
     import onnx
@@ -56,7 +60,7 @@ class Options:
     threads: int = 1
     rounding: str = "exact"
     trinarize: str = "exact"
-    calibrate: Path | None = None
+    calibrate: Array | None = None
     pipeline: str | None = None
 
     def chip(self) -> Chip:
@@ -70,10 +74,10 @@ class Options:
         """
         from tncc.passes.pipeline import DEFAULT_PIPELINE, parse_pipeline, with_options
 
-        if self.trinarize == "twn" or self.calibrate is not None:
+        if (self.trinarize == "twn") != (self.calibrate is not None):
             raise InputError(
-                "--trinarize twn (with --calibrate) is not available yet",
-                hint="train the network with trinary weights (tncc.train); those compile exactly",
+                "--trinarize twn and --calibrate DATA.npy go together",
+                hint="give data like that which the network will see; or train with trinary weights (tncc.train)",
             )
         if self.pipeline is None:
             return with_options(
@@ -113,6 +117,8 @@ def compile(
     seed: int = 0,
     threads: int = 1,
     rounding: str = "exact",
+    trinarize: str = "exact",
+    calibrate: Array | None = None,
     pipeline: str | None = None,
 ) -> Program:
     """Compiles an ONNX model for the chip.
@@ -127,6 +133,9 @@ def compile(
         threads: of the compiler; the result does not depend on it.
         rounding: "exact" refuses a threshold that hangs on float32 rounding; "nearest" takes the model as written
             and marks the program as not exact.
+        trinarize: "exact" refuses weights that are not trinary; "twn" makes a trinary, spiking model of a float one and
+            marks the program as not exact.
+        calibrate: [frames, ...input shape], data for "twn".
         pipeline: passes to run in place of the default.
 
     Raises:
@@ -141,6 +150,8 @@ def compile(
         seed=seed,
         threads=threads,
         rounding=rounding,
+        trinarize=trinarize,
+        calibrate=calibrate,
         pipeline=pipeline,
     )
     result = compile_model(model, options)
@@ -162,12 +173,18 @@ def compile_model(
     from tncc.frontends.onnx import load, split_host
     from tncc.passes.manager import run_pipeline
     from tncc.passes.pipeline import print_pipeline, with_options
+    from tncc.twn import trinarize
 
     debugging = debugging or Debugging()
     passes = options.passes()
     source = load(model)
+    graph = source.graph
+    if options.calibrate is not None:
+        found = trinarize(source.model, options.calibrate)
+        source = replace(load(found.model), name=source.name, sha256=source.sha256)
+        graph = replace(source.graph, name=source.name, approximations=found.report)
     result = run_pipeline(
-        source.graph,
+        graph,
         options.chip(),
         with_options(passes, threads=options.threads),
         start_from=debugging.start_from,

@@ -154,7 +154,7 @@ def test_data_files_that_cannot_be_read(cli, chip_path: Path, images: np.ndarray
     [
         (["run", "{chip}"], "give either --input DATA.npy or --spikes FILE"),
         (["run", "{chip}", "--input", "x.npy", "--expect-accuracy", "0.5"], "--expect-accuracy needs --labels"),
-        (["compile", "m.onnx", "--trinarize", "twn"], "--trinarize twn (with --calibrate) is not available yet"),
+        (["compile", "m.onnx", "--trinarize", "twn"], "--trinarize twn and --calibrate DATA.npy go together"),
         (["compile", "m.onnx", "--chips", "4by4"], "'4by4' is not a grid of chips; write columns x rows, as in 4x4"),
         (["compile", "m.onnx", "--pipeline", "canonicalise"], "there is no pass 'canonicalise'"),
         (

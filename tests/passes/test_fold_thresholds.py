@@ -20,6 +20,7 @@ from tncc.ir.infer import infer_domains
 from tncc.ir.interpreter import run
 from tncc.ir.verify import verify
 from tncc.passes.fold_thresholds import FoldThresholds
+from tncc.passes.manager import run_pipeline
 from tncc.passes.rounding import _summation_extremes
 
 Array = npt.NDArray[Any]
@@ -332,3 +333,12 @@ def test_an_unknown_option() -> None:
     with pytest.raises(CompileError) as caught:
         FoldThresholds(rounding="up").run(tie(), CHIP)
     assert str(caught.value) == "fold-thresholds: rounding=up is unknown; there are exact, nearest"
+
+
+def test_the_netlist_says_that_it_is_not_exact() -> None:
+    netlist = run_pipeline(
+        tie(), CHIP, "fold-thresholds{rounding=nearest}, split-filter-groups, partition-cores"
+    ).module
+    assert netlist.approximations == (
+        "Conv_0 + ge_y: at some sums the model's own float32 rounding decides (channel 0, sum 0)",
+    )

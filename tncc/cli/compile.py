@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tncc.cli.options import echo_json, existing, grid, load_defects
+from tncc.cli.options import echo_json, existing, grid, load_array, load_defects
 
 
 @click.command("compile")
@@ -89,7 +89,7 @@ def command(
         threads=threads,
         rounding=rounding,
         trinarize=trinarize,
-        calibrate=calibrate,
+        calibrate=load_array(calibrate) if calibrate else None,
         pipeline=pipeline,
     )
     debugging = Debugging(

@@ -1,0 +1,363 @@
+"""Trinary networks from float ones, without training: `tncc compile --trinarize twn --calibrate DATA.npy`.
+
+Layer by layer, on calibration data: every filter is rounded to -1, 0 or +1 by the rule of ternary weight networks (Li
+et al. 2016: weights below 0.7 of the filter's mean magnitude are 0), every activation becomes one bit, and its integer
+threshold is the one with which the bit, on the spikes that the layers before really send, stands best for the float
+activation. The first layer keeps its real weights and the last, which stays on the host, is fitted again.
+
+The result is another model. It runs exactly on the chip; how far it is from the float model is measured and reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import helper, numpy_helper
+
+from tncc.errors import CompileError, InputError
+
+Array = npt.NDArray[Any]
+
+ACTIVATIONS = ("Relu", "LeakyRelu", "Clip", "Sigmoid", "HardSigmoid", "Elu", "PRelu", "Celu", "Selu", "Softplus")
+WEIGHTED = ("Conv", "Gemm", "MatMul")
+BETWEEN = ("BatchNormalization", "Add", "Sub", "Mul", "Div", "Identity", "Dropout")  # of a layer, with constants
+FRAMES = 1024  # calibration frames used at most
+BATCH = 64
+ZERO_BELOW = 0.7  # of the mean magnitude of a filter
+RIDGE = 0.05  # of the mean squared length of the last layer's inputs
+
+
+@dataclass(frozen=True)
+class Trinarized:
+    """The new model and what was measured, a sentence each, on the calibration data."""
+
+    model: onnx.ModelProto
+    report: tuple[str, ...]
+
+
+def trinarize(model: onnx.ModelProto, data: Array) -> Trinarized:
+    """A trinary, spiking model in place of a float one.
+
+    Args:
+        model: cleaned, as `tncc.frontends.onnx.load` returns it; chains of Conv, Gemm or MatMul, then batch
+            normalisation or arithmetic with constants, then an activation; pools and reshapes between them.
+        data: [frames, ...input shape], representative; the first 1,024 frames are used.
+
+    Raises:
+        CompileError: a layer that is not such a chain.
+        InputError: the model has several inputs, or the data does not fit.
+    """
+    return _Trinarizer(model, data).run()
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A weighted node and the activation behind it; `path` are the nodes between."""
+
+    weighted: onnx.NodeProto
+    path: tuple[onnx.NodeProto, ...]
+    activation: onnx.NodeProto
+
+
+class _Trinarizer:
+    def __init__(self, model: onnx.ModelProto, data: Array) -> None:
+        self.float_model = model
+        self.model = onnx.ModelProto()
+        self.model.CopyFrom(model)
+        self.constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+        inputs = [value for value in model.graph.input if value.name not in self.constants]
+        if len(inputs) != 1:
+            raise InputError(f"--trinarize twn takes models with one input; this one has {len(inputs)}")
+        shape = tuple(d.dim_value for d in inputs[0].type.tensor_type.shape.dim[1:])
+        if data.dtype.kind not in "fiub":
+            raise InputError(f"the calibration data holds {data.dtype}; numbers are needed")
+        if data.shape[1:] != shape or data.ndim == 0 or not len(data):
+            raise InputError(f"the calibration data has shape {data.shape}; the model takes {('frames', *shape)}")
+        self.input = inputs[0].name
+        dtype = helper.tensor_dtype_to_np_dtype(inputs[0].type.tensor_type.elem_type)
+        self.data = np.ascontiguousarray(data[:FRAMES], dtype=dtype)
+        if not np.all(np.isfinite(self.data.astype(np.float64))):
+            raise InputError("the calibration data holds NaN or infinity")
+        self.producer = {name: node for node in model.graph.node for name in node.output}
+        self.report: list[str] = []
+
+    def run(self) -> Trinarized:
+        layers = [layer for node in self.float_model.graph.node if (layer := self._layer(node))]
+        if len(layers) < 2:
+            raise CompileError(
+                "there is nothing to put on the chip: --trinarize twn needs two or more layers with an activation",
+                self.float_model.graph.name,
+            )
+        self._spikes_of_first(layers[0])
+        for layer in layers[1:]:
+            self._spiking(layer)
+        self._last(layers[-1])
+        self._agreement()
+        used = {name for node in self.model.graph.node for name in node.input}
+        unused = [tensor for tensor in self.model.graph.initializer if tensor.name not in used]
+        for tensor in unused:
+            self.model.graph.initializer.remove(tensor)
+        return Trinarized(self.model, tuple(self.report))
+
+    def _layer(self, node: onnx.NodeProto) -> _Layer | None:
+        """The layer that ends in an activation node; None for other nodes and for activations behind the last layer."""
+        if node.op_type not in ACTIVATIONS or not self._reaches_weights(node.output[0]):
+            return None
+        path: list[onnx.NodeProto] = []
+        at = self.producer.get(node.input[0])
+        while at is not None and at.op_type in BETWEEN:
+            path.append(at)
+            varying = [name for name in at.input if name and name not in self.constants]
+            if len(varying) != 1:
+                break
+            at = self.producer.get(varying[0])
+        if at is None or at.op_type not in WEIGHTED or at.input[1] not in self.constants:
+            where = at.name if at is not None else node.name
+            what = at.op_type if at is not None else "the model's input"
+            raise CompileError(
+                f"{what} stands where --trinarize twn expects Conv, Gemm or MatMul with constant weights, then "
+                f"constants or batch normalisation, then {node.name}",
+                where,
+                "train the network with trinary weights and binary activations instead (tncc.train)",
+            )
+        return _Layer(at, tuple(path), node)
+
+    def _reaches_weights(self, name: str) -> bool:
+        """Whether a weighted node reads a value, however indirectly: whatever else ends in the outputs alone."""
+        readers = [node for node in self.float_model.graph.node if name in node.input]
+        return any(node.op_type in WEIGHTED or any(map(self._reaches_weights, node.output)) for node in readers)
+
+    # --- evaluation ------------------------------------------------------------------------------------------------
+
+    def _values(self, model: onnx.ModelProto, names: Sequence[str]) -> list[Array]:
+        """Tensors of a model on the calibration data, [frames, ...] each."""
+        import onnxruntime
+
+        probe = onnx.ModelProto()
+        probe.CopyFrom(model)
+        del probe.graph.output[:]
+        probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(probe.SerializeToString(), options, ["CPUExecutionProvider"])
+        parts = [
+            session.run(list(names), {self.input: self.data[start : start + BATCH]})
+            for start in range(0, len(self.data), BATCH)
+        ]
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+    # --- rewriting -------------------------------------------------------------------------------------------------
+
+    def _constant(self, name: str, value: Array) -> str:
+        self.model.graph.initializer.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
+        return name
+
+    def _replace(self, gone: Sequence[onnx.NodeProto], new: Sequence[onnx.NodeProto]) -> None:
+        """Puts nodes in the place of the last one of `gone`; the others of `gone` that nothing reads are dropped."""
+        last = gone[-1].output[0]
+        nodes = list(self.model.graph.node)
+        at = next(i for i, node in enumerate(nodes) if last in node.output)
+        nodes[at : at + 1] = new
+        needed = {value.name for value in self.model.graph.output}
+        kept = []
+        for node in reversed(nodes):
+            if needed.intersection(node.output):
+                kept.append(node)
+                needed.update(node.input)
+        del self.model.graph.node[:]
+        self.model.graph.node.extend(reversed(kept))
+
+    def _fires(self, source: str, level: Array, kind: str, layer: _Layer) -> list[onnx.NodeProto]:
+        """Nodes that make spikes, under the activation's name, of a tensor compared per channel."""
+        name, output = layer.activation.name, layer.activation.output[0]
+        constant = self._constant(f"{output}/level", level)
+        truth = helper.make_node(kind, [source, constant], [f"{output}/fires"], f"{name}/fires")
+        return [truth, helper.make_node("Cast", [f"{output}/fires"], [output], name, to=onnx.TensorProto.FLOAT)]
+
+    def _spikes_of_first(self, layer: _Layer) -> None:
+        """The first layer keeps its weights and its activation; the result is compared to half its height."""
+        output = layer.activation.output[0]
+        (activation,) = self._values(self.float_model, [output])
+        height = _heights(activation)
+        level = np.where(height > 0, height / 2, np.finfo(np.float32).max)
+        kept = onnx.NodeProto()
+        kept.CopyFrom(layer.activation)
+        kept.output[0] = f"{output}/real"
+        kept.name = f"{layer.activation.name}/real"
+        column = level.reshape(-1, *(1,) * (activation.ndim - 2))
+        self._replace([layer.activation], [kept, *self._fires(kept.output[0], column, "Greater", layer)])
+
+    def _spiking(self, layer: _Layer) -> None:
+        """A layer in the middle: trinary weights on spikes, an integer threshold a channel."""
+        node, output = layer.weighted, layer.activation.output[0]
+        activation, real = self._values(self.float_model, [output, node.input[0]])
+        (spikes,) = self._values(self.model, [node.input[0]])
+        if not np.all((spikes == 0) | (spikes == 1)):
+            raise CompileError(
+                f"{node.name} does not read spikes after trinarisation: an operation between it and the activation "
+                "before makes other numbers of them",
+                node.name,
+                "pool with MaxPool, and join branches with Concat",
+            )
+        filters, groups = _filters(node, self.constants[node.input[1]]), _groups(node)
+        scales = _heights_of_spikes(real, spikes).reshape(groups, 1, filters.shape[1])
+        per_filter = np.broadcast_to(scales, (groups, filters.shape[0] // groups, filters.shape[1]))
+        trinary = ternarize(filters * per_filter.reshape(*filters.shape[:2], *(1,) * (filters.ndim - 2)))
+        column = (filters.shape[0], *(1,) * (activation.ndim - 2))
+        sums = self._sums(node, trinary, f"{output}/sums")
+        fires = self._fires(sums.output[0], np.zeros(column), "Greater", layer)
+        self._replace([layer.activation], [sums, *fires])
+        (totals,) = self._values(self.model, [sums.output[0]])
+        thresholds = _fit_thresholds(np.rint(totals).astype(np.int64), activation)
+        level = (thresholds - 0.5).reshape(column)
+        self._set(f"{output}/level", level)
+        target = activation > _column(_heights(activation), activation) / 2
+        agreement = float(np.mean((totals > level) == target))
+        self.report.append(
+            f"{node.name}: trinary weights, {np.mean(trinary == 0):.0%} of them 0; its spikes equal the float "
+            f"activation's own bits in {agreement:.1%} of all cases on the calibration data"
+        )
+
+    def _sums(self, node: onnx.NodeProto, trinary: Array, output: str) -> onnx.NodeProto:
+        """The weighted node with trinary weights and no bias."""
+        name = f"{output}/weight"
+        if node.op_type == "Conv":
+            self._constant(name, trinary)
+            made = helper.make_node("Conv", [node.input[0], name], [output], node.name)
+            made.attribute.extend(node.attribute)
+            return made
+        self._constant(name, trinary.T)
+        return helper.make_node("MatMul", [node.input[0], name], [output], node.name)
+
+    def _set(self, name: str, value: Array) -> None:
+        (tensor,) = [t for t in self.model.graph.initializer if t.name == name]
+        tensor.CopyFrom(numpy_helper.from_array(value.astype(np.float32), name))
+
+    def _last(self, layer: _Layer) -> None:
+        """Behind the last spikes: their heights, and the next linear layer fitted to the float model's results."""
+        output = layer.activation.output[0]
+        (activation,), (spikes,) = self._values(self.float_model, [output]), self._values(self.model, [output])
+        heights = self._constant(f"{output}/heights", _column(_heights_of_spikes(activation, spikes), activation))
+        scaled = f"{output}/scaled"
+        made = helper.make_node("Mul", [output, heights], [scaled], scaled)
+        nodes = list(self.model.graph.node)
+        for node in nodes:
+            node.input[:] = [scaled if name == output else name for name in node.input]
+        at = next(i for i, node in enumerate(nodes) if output in node.output) + 1
+        del self.model.graph.node[:]
+        self.model.graph.node.extend([*nodes[:at], made, *nodes[at:]])
+        behind = {scaled}
+        for node in list(self.model.graph.node)[at + 1 :]:
+            if behind.intersection(node.input):
+                behind.update(node.output)
+                if node.op_type in WEIGHTED:
+                    self._fit_again(node)
+                    return
+
+    def _fit_again(self, node: onnx.NodeProto) -> None:
+        """Corrects a linear layer's weights, by ridge regression towards the float model's outputs of that layer."""
+        constant = node.input[1] in self.constants
+        if node.op_type == "Conv" or not constant:
+            return
+        (found, inputs), (wanted,) = (
+            self._values(self.model, [node.output[0], node.input[0]]),
+            self._values(self.float_model, [node.output[0]]),
+        )
+        if inputs.ndim != 2:
+            return
+        x = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1).astype(np.float64)
+        gram = x @ x.T
+        ridge = RIDGE * float(np.trace(gram)) / len(gram) * np.eye(len(gram))
+        correction = x.T @ np.linalg.solve(gram + ridge, (wanted - found).astype(np.float64))
+        filters = _filters(node, self.constants[node.input[1]]).T + correction[:-1]
+        bias = correction[-1] + (_bias(node, self.constants) if len(node.input) > 2 else 0)
+        weight_name = self._constant(f"{node.output[0]}/weight", filters)
+        bias_name = self._constant(f"{node.output[0]}/bias", bias)
+        product = helper.make_node("MatMul", [node.input[0], weight_name], [f"{node.output[0]}/product"], node.name)
+        total = helper.make_node("Add", [product.output[0], bias_name], list(node.output), f"{node.name}/bias")
+        self._replace([node], [product, total])
+
+    def _agreement(self) -> None:
+        name = self.float_model.graph.output[0].name
+        (before,), (after,) = self._values(self.float_model, [name]), self._values(self.model, [name])
+        flat_before, flat_after = before.reshape(len(before), -1), after.reshape(len(after), -1)
+        same = float(np.mean(flat_before.argmax(axis=1) == flat_after.argmax(axis=1)))
+        self.report.append(
+            f"the float model and the trinary one have the same largest output in {same:.1%} of {len(before)} "
+            "calibration frames"
+        )
+
+
+def ternarize(weight: Array) -> Array:
+    """-1, 0 or +1 for every weight of [out, ...]: 0 below 0.7 of the filter's mean magnitude."""
+    magnitudes = np.abs(weight)
+    level = ZERO_BELOW * magnitudes.reshape(weight.shape[0], -1).mean(axis=1)
+    kept = magnitudes > level.reshape(-1, *(1,) * (weight.ndim - 1))
+    return np.asarray(np.sign(weight) * kept)
+
+
+def _groups(node: onnx.NodeProto) -> int:
+    return next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+
+
+def _filters(node: onnx.NodeProto, weight: Array) -> Array:
+    """[out, in / groups, ...], Gemm's factor included."""
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    if node.op_type == "Conv":
+        return weight
+    if node.op_type == "MatMul":
+        return weight.T
+    return np.asarray((weight if attributes.get("transB") else weight.T) * attributes.get("alpha", 1.0))
+
+
+def _bias(node: onnx.NodeProto, constants: dict[str, Array]) -> Array:
+    beta = next((attribute.f for attribute in node.attribute if attribute.name == "beta"), 1.0)
+    return np.asarray(constants[node.input[2]] * beta)
+
+
+def _column(values: Array, like: Array) -> Array:
+    """Per-channel numbers in a shape that broadcasts over [frames, channels, ...]."""
+    return values.reshape(-1, *(1,) * (like.ndim - 2))
+
+
+def _by_channel(x: Array) -> Array:
+    """[channels, everything else] of [frames, channels, ...]."""
+    return np.moveaxis(x, 1, 0).reshape(x.shape[1], -1).astype(np.float64)
+
+
+def _heights(activation: Array) -> Array:
+    """float64 [channels]: the height c with which {0, c} stands best for the activation; 0 where none does."""
+    values = _by_channel(activation)
+    height = np.maximum(values.max(axis=1), 0) / 2
+    for _ in range(30):
+        high = values > height[:, None] / 2
+        count = high.sum(axis=1)
+        height = np.where(count > 0, (values * high).sum(axis=1) / np.maximum(count, 1), 0)
+    return np.asarray(height)
+
+
+def _heights_of_spikes(activation: Array, spikes: Array) -> Array:
+    """float64 [channels]: what a spike of the channel stands for, on average."""
+    real, bits = _by_channel(activation), _by_channel(spikes)
+    return np.asarray((real * bits).sum(axis=1) / np.maximum(bits.sum(axis=1), 1))
+
+
+def _fit_thresholds(sums: Array, activation: Array) -> Array:
+    """int64 [channels]: the threshold with which {0, height} on `sums` >= threshold is nearest to the activation."""
+    integers, values = np.moveaxis(sums, 1, 0).reshape(sums.shape[1], -1), _by_channel(activation)
+    height = _heights(activation)[:, None]
+    low = int(integers.min())
+    levels = int(integers.max()) - low + 1
+    # a spike changes the squared error by height^2 - 2 height activation
+    gain = 2 * height * values - height**2
+    place = np.arange(len(integers))[:, None] * levels + (integers - low)
+    by_sum = np.bincount(place.reshape(-1), weights=gain.reshape(-1), minlength=len(integers) * levels)
+    total = np.cumsum(by_sum.reshape(len(integers), levels)[:, ::-1], axis=1)[:, ::-1]
+    never = np.zeros((len(integers), 1))
+    return np.asarray(np.argmax(np.concatenate([total, never], axis=1), axis=1) + low)
