@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from lark import Tree
 
 from tncc.errors import CompileError
+from tncc.files import replacing, write_text
 from tncc.ir.encoding import quote
 from tncc.ir.graph import Graph
 from tncc.ir.netlist import Netlist
@@ -32,21 +31,18 @@ def save_text(module: Graph | Netlist, path: str | Path, header: str = "") -> No
     the .npz file's checksum, so that two that do not belong together are told apart.
 
     Raises:
-        CompileError: the file cannot be written.
+        InputError: the file cannot be written.
     """
     path = Path(path)
     tensors: dict[str, Array] = {}
     text = to_text(module, tensors=tensors)
-    try:
-        if tensors:
-            sidecar = path.with_name(f"{path.name}.npz")
-            data = _npz(tensors)
-            _write(sidecar, lambda file: file.write(data))
-            text = f"sidecar {quote(sidecar.name)} {quote(hashlib.sha256(data).hexdigest())}\n{text}"
-        comment = f"// {header}\n" if header else ""
-        _write(path, lambda file: file.write((comment + text).encode("utf-8", "surrogatepass")))
-    except OSError as error:
-        raise CompileError(f"cannot be written: {error.strerror or error}", path) from None
+    if tensors:
+        sidecar = path.with_name(f"{path.name}.npz")
+        data = _npz(tensors)
+        with replacing(sidecar) as file:
+            file.write(data)
+        text = f"sidecar {quote(sidecar.name)} {quote(hashlib.sha256(data).hexdigest())}\n{text}"
+    write_text(path, (f"// {header}\n" if header else "") + text)
 
 
 def load_text(path: str | Path) -> Graph | Netlist:
@@ -120,13 +116,3 @@ def _product(shape: tuple[int, ...]) -> int:
     for size in shape:
         total *= size
     return total
-
-
-def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

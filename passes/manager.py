@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from tncc.errors import CompileError
+from tncc.errors import CompileError, InputError
 from tncc.ir import invariants
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph
@@ -88,7 +88,10 @@ def run_pipeline(
     verify(module)
     result = PipelineResult(module, text)
     if dump_dir is not None:
-        dump_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            dump_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"the folder cannot be made: {error.strerror or error}", dump_dir) from error
         _dump(dump_dir, first, "input" if first == 0 else steps[first - 1].name, module, text)
     for index in range(first, end):
         step = steps[index]

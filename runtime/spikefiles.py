@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tncc.errors import FormatError, InputError
+from tncc.files import replacing
 from tncc.runtime import connpin
 from tncc.runtime.config import DELAY_SLOTS, DISABLED, OUTPUT, ChipConfig
 from tncc.runtime.engine import Engine, Events, Spikes
-from tncc.runtime.files import replacing
 from tncc.runtime.runlength import expand
 
 Array = npt.NDArray[Any]

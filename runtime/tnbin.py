@@ -20,8 +20,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from tncc.errors import FormatError, InputError
+from tncc.files import replacing
 from tncc.runtime.config import NEURON_FIELDS, ChipConfig
-from tncc.runtime.files import replacing
 
 Array = npt.NDArray[Any]
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+LEAVES = ("tncc.errors", "tncc.files")
 ALLOWED = {
-    "ir": ("numpy", "networkx", "lark", "tncc.errors", "tncc.ir"),
-    "passes": ("numpy", "networkx", "tncc.errors", "tncc.ir", "tncc.passes", "tncc.runtime._native"),
-    "runtime": ("numpy", "safetensors", "tncc.errors", "tncc.runtime"),
+    "ir": ("numpy", "networkx", "lark", *LEAVES, "tncc.ir"),
+    "passes": ("numpy", "networkx", *LEAVES, "tncc.ir", "tncc.passes", "tncc.runtime._native"),
+    "runtime": ("numpy", "safetensors", *LEAVES, "tncc.runtime"),
 }
 
 

@@ -97,7 +97,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Compilation:
-    """What came of it: a program, or the module where the pipeline stopped before the chip was complete.
+    """What came of it: a program and the module it was made from; only the module where `stop_after` was given.
 
     `source` is the model it was compiled from, as `tncc.explain.explain` takes it.
     """
@@ -154,12 +154,9 @@ def compile(
         calibrate=calibrate,
         pipeline=pipeline,
     )
-    result = compile_model(model, options)
-    if result.program is None:
-        raise CompileError(
-            "the pipeline ends before the chip is complete", hint="end it with place-cores, route-spikes"
-        )
-    return result.program
+    program = compile_model(model, options).program
+    assert program is not None  # nothing asked to stop before
+    return program
 
 
 def compile_model(
@@ -196,8 +193,14 @@ def compile_model(
         progress=progress,
     )
     netlist = result.module
-    if not isinstance(netlist, Netlist):
+    if debugging.stop_after is not None:
         return Compilation(None, netlist, source)
+    if not isinstance(netlist, Netlist) or not netlist.placed:
+        raise CompileError(
+            "the pipeline ends before the chip is complete",
+            "pipeline",
+            "end it with partition-cores, place-cores, route-spikes; --stop-after PASS writes the IR's text",
+        )
     entering, leaving = [p.name for p in netlist.inputs], [p.name for p in netlist.outputs]
     prefix, suffix = split_host(source.model, entering, leaving)
     for part, what in ((prefix, "prefix"), (suffix, "suffix")):

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from tncc.runtime.files import replacing
+from tncc.files import replacing
 
 
 class OutputFile:

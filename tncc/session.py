@@ -108,7 +108,8 @@ class Session:
         """Yields the outputs batch by batch, so that neither x (say a memory map) nor they must fit in memory.
 
         Raises:
-            InputError: x does not fit the model: names, shape, dtype, NaN, or not {0, 1} where the chip takes spikes.
+            InputError: x does not fit the model: names, shape, dtype, NaN, numbers that the model's dtype cannot hold,
+                or not {0, 1} where the chip takes spikes.
         """
         feeds = self._feeds(x)
         frames = len(next(iter(feeds.values())))
@@ -176,10 +177,7 @@ class Session:
 
     def _pins(self, part: dict[str, Array], start: int) -> Array:
         """uint8 [frames, input pins]: the spikes that enter the chip."""
-        for name, array in part.items():
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                frame = int(np.argwhere(~np.isfinite(array))[0][0]) + start
-                raise InputError(f"input {name} holds NaN or infinity in frame {frame}")
+        part = {port.name: _cast(part[port.name], port, start) for port in self.inputs}
         values = self._prefix.run(part) if self._prefix else part
         frames = len(next(iter(part.values())))
         pins = np.zeros((frames, self.program.config.input_pins), np.uint8)
@@ -221,6 +219,25 @@ class Session:
             tensors |= self._suffix.run(tensors)
         dtypes = self.program.metadata["model_output_dtypes"]
         return {name: tensors[name].astype(dtypes[name], copy=False) for name in self.outputs}
+
+
+def _cast(array: Array, port: InputPort, start: int) -> Array:
+    """The frames in the model's dtype. Raises InputError for NaN, infinity, and what that dtype cannot hold."""
+    with np.errstate(over="ignore"):
+        cast = array.astype(port.dtype, copy=False)
+    if cast.dtype.kind == "f":
+        wrong = ~np.isfinite(cast)
+    elif cast.dtype != array.dtype:
+        wrong = cast != array
+    else:
+        return cast
+    if wrong.any():
+        where = tuple(np.argwhere(wrong)[0])
+        value, frame = array[where], start + int(where[0])
+        if array.dtype.kind == "f" and not np.isfinite(value):
+            raise InputError(f"input {port.name} holds NaN or infinity in frame {frame}")
+        raise InputError(f"input {port.name} holds {value} in frame {frame}, which {port.dtype} cannot hold")
+    return cast
 
 
 class _Aligned:

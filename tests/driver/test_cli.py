@@ -56,7 +56,8 @@ def test_compile_run_inspect_verify(cli, model_path: Path, images: np.ndarray, t
 
 
 def test_missed_accuracy_exits_with_1(cli, chip_path: Path, images: np.ndarray, tmp_path: Path) -> None:
-    data, labels = save(tmp_path / "x.npy", images), save(tmp_path / "y.npy", np.full(40, 9))
+    wrong = (tncc.load(chip_path).run(images).argmax(axis=1) + 1) % 4
+    data, labels = save(tmp_path / "x.npy", images), save(tmp_path / "y.npy", wrong)
     result = cli("run", chip_path, "--input", data, "--labels", labels, "--expect-accuracy", "0.5")
     assert (result.code, result.err) == (1, "accuracy 0.0000 is below the expected 0.5\n")
     assert cli("run", chip_path, "--input", data, "--labels", labels, "--expect-accuracy", "0").code == 0
@@ -91,6 +92,44 @@ def test_the_ir_can_be_stopped_dumped_and_resumed(cli, model_path: Path, tmp_pat
     opted = cli("opt", tmp_path / "x.tn", "--pipeline", "split-filter-groups", "--check-semantics")
     assert opted.code == 0, opted.err
     assert "spiking_conv2d" in opted.out
+
+
+def test_the_output_of_stop_after_is_text(cli, model_path: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli("compile", model_path, "--stop-after", "place-cores").code == 0
+    assert "core.netlist" in Path("chip.tn").read_text()
+    cut = cli("compile", model_path, "--pipeline", "canonicalize, partition-host")
+    assert (cut.code, cut.err) == (
+        2,
+        "error: pipeline: the pipeline ends before the chip is complete\n"
+        "  hint: end it with partition-cores, place-cores, route-spikes; --stop-after PASS writes the IR's text\n",
+    )
+    assert not Path("chip.tnbin").exists()
+
+
+def test_folders_that_cannot_be_made(cli, model_path: Path, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    result = cli("compile", model_path, "-o", tmp_path / "x.tnbin", "--dump-dir", file / "dump")
+    assert (result.code, result.err) == (2, f"error: {file / 'dump'}: the folder cannot be made: Not a directory\n")
+
+
+def test_labels_that_are_no_classes(cli, chip_path: Path, images: np.ndarray, tmp_path: Path) -> None:
+    data, labels = save(tmp_path / "x.npy", images), save(tmp_path / "y.npy", np.full(40, 4))
+    result = cli("run", chip_path, "--input", data, "--labels", labels)
+    assert (result.code, result.err) == (2, f"error: {labels}: holds the label 4; classes are 0 to 3\n")
+    none = save(tmp_path / "x0.npy", images[:0]), save(tmp_path / "y0.npy", np.zeros(0, int))
+    result = cli("run", chip_path, "--input", none[0], "--labels", none[1], "--expect-accuracy", "0.5")
+    assert (result.code, result.err) == (1, "no frame, so no accuracy is below the expected 0.5\n")
+
+
+def test_pictures_are_written_beside_json(cli, chip_path: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"odd\xff.tnbin")  # a name that is not UTF-8
+    odd.write_bytes(chip_path.read_bytes())
+    result = cli("inspect", odd, "--placement", "--svg", tmp_path / "x.svg", "--json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["chips"] == 1
+    assert "odd\\udcff.tnbin" in (tmp_path / "x.svg").read_text()
 
 
 def onnx_file(folder: Path, model: onnx.ModelProto) -> Path:
@@ -143,7 +182,11 @@ def test_data_files_that_cannot_be_read(cli, chip_path: Path, images: np.ndarray
     data.write_bytes(data.read_bytes()[:-5])
     assert run().startswith(f"error: {data}: the .npy file is truncated or damaged (")
     save(data, images[:, :, :5])
-    assert run() == "error: input image has shape [40, 1, 5, 8]; the model takes [N, 1, 8, 8]\n"
+    assert run() == f"error: {data}: input image has shape [40, 1, 5, 8]; the model takes [N, 1, 8, 8]\n"
+    save(data, np.full((3, 1, 8, 8), 1e300))
+    assert run() == f"error: {data}: input image holds 1e+300 in frame 0, which float32 cannot hold\n"
+    save(data, np.where(np.arange(3)[:, None, None, None] == 2, np.nan, images[:3]))
+    assert run() == f"error: {data}: input image holds NaN or infinity in frame 2\n"
     np.savez(data.with_suffix(".npz"), a=images)
     data.with_suffix(".npz").rename(data)
     assert run() == f"error: {data}: holds several arrays (.npz); one .npy array is needed\n"
@@ -153,7 +196,9 @@ def test_data_files_that_cannot_be_read(cli, chip_path: Path, images: np.ndarray
     ("arguments", "message"),
     [
         (["run", "{chip}"], "give either --input DATA.npy or --spikes FILE"),
-        (["run", "{chip}", "--input", "x.npy", "--expect-accuracy", "0.5"], "--expect-accuracy needs --labels"),
+        (["run", "{chip}", "--input", "x.npy", "--expect-accuracy", "0.5"], "and needs --labels"),
+        (["run", "{chip}", "--input", "x.npy", "--labels", "y.npy", "--expect-accuracy", "95"], "0<=x<=1"),
+        (["run", "{chip}", "--input", "x.npy", "--ticks", "5"], "--ticks, --spikes-out and --monitor go with --spikes"),
         (["compile", "m.onnx", "--trinarize", "twn"], "--trinarize twn and --calibrate DATA.npy go together"),
         (["compile", "m.onnx", "--chips", "4by4"], "'4by4' is not a grid of chips; write columns x rows, as in 4x4"),
         (["compile", "m.onnx", "--pipeline", "canonicalise"], "there is no pass 'canonicalise'"),

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tncc.errors import FormatError, InputError
+from tncc.files import replacing
 from tncc.frontends.truenorth import REVERSED_BITS, smallest_mesh
 from tncc.frontends.truenorth_fields import FIRST_OUTPUT, MAX_OUTPUT_PINS, PINS_A_CONNECTOR_CORE, TYPE_NAME
 from tncc.runtime.canonical import canonical, neuron_types_in_use
 from tncc.runtime.config import DISABLED, OUTPUT, ChipConfig
-from tncc.runtime.files import replacing
 from tncc.runtime.runlength import compress
 
 Array = npt.NDArray[Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -53,6 +54,8 @@ def cli() -> None:
 
 def main() -> None:
     """The command line's entry point: every error a user can cause is one message and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that are not UTF-8, terminals that are not
     try:
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()
@@ -68,6 +71,10 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our stdout has gone: `tncc inspect | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:  # a disk that is full, a folder that goes away: what no place nearer to it has named
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        code = EXIT_BAD_INPUT
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         code = EXIT_INTERRUPTED

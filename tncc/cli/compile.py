@@ -11,7 +11,7 @@ from tncc.cli.options import echo_json, existing, grid, load_array, load_defects
 
 @click.command("compile")
 @click.argument("model", type=existing)
-@click.option("-o", "--output", type=existing, default="chip.tnbin", show_default=True, help="File to write.")
+@click.option("-o", "--output", type=existing, help="File to write.  [default: chip.tnbin; with --stop-after, chip.tn]")
 @click.option(
     "--input-fanout",
     type=click.Choice(["host", "splitters"]),
@@ -53,7 +53,7 @@ from tncc.cli.options import echo_json, existing, grid, load_array, load_defects
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     model: Path,
-    output: Path,
+    output: Path | None,
     input_fanout: str,
     chips: tuple[int, int],
     defects: Path | None,
@@ -97,6 +97,7 @@ def command(
     )
     with progress("compiling", len(options.passes())) as update:
         result = compile_model(model, options, debugging, lambda name, index, total: update(index, name))
+    output = output or Path("chip.tnbin" if result.program else "chip.tn")
     if result.program is None:
         save_text(result.module, output)
         click.echo(f"stopped after {stop_after}: wrote {output}", err=True)
@@ -117,8 +118,8 @@ def command(
             click.echo(f"{row.node:{widths[0]}}  {row.operator:{widths[1]}}  {row.became}", err=True)
     if html:
         from tncc.cost.estimate import estimate
+        from tncc.files import write_text
         from tncc.html_report import html_report
-        from tncc.runtime.files import write_text
 
         write_text(html, html_report(result.program, output.name, estimate(result.program)))
         click.echo(f"wrote {html}", err=True)

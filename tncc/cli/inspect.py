@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ def command(
 ) -> None:
     """Show what a compiled CHIP holds (default: ./chip.tnbin)."""
     import tncc
-    from tncc.runtime.files import write_text
+    from tncc.files import write_text
 
     wanted = {"--input": data, "--tick-rate": tick_rate, "--voltage": voltage, "--like": like}
     given = [name for name, value in wanted.items() if value is not None]
@@ -72,6 +73,7 @@ def command(
 
         write_text(html, html_report(program, chip.name, found))
         click.echo(f"wrote {html}", err=True)
+    _write_pictures(program, chip.name, svg, png, placement)
     if as_json:
         echo_json(program.report() | (found.to_json() if found and cost else {}))
         return
@@ -82,29 +84,12 @@ def command(
         console.width = PIPE_WIDTH
     if placement:
         from tncc.placement import mesh_of, terminal
-        from tncc.placement import svg as draw
 
-        mesh = mesh_of(program)
-        console.print(terminal(mesh))
-        if svg:
-            write_text(svg, draw(mesh, f"{chip.name}: {program.config.n_cores:,} cores"))
-            click.echo(f"wrote {svg}", err=True)
+        console.print(terminal(mesh_of(program)))
     if traffic:
-        from tncc.traffic import svg as draw_traffic
         from tncc.traffic import terminal as traffic_view
 
         console.print(traffic_view(program))
-        if svg and not placement:
-            write_text(svg, draw_traffic(program, chip.name))
-            click.echo(f"wrote {svg}", err=True)
-    if png:
-        from tncc import plot
-        from tncc.runtime.files import replacing
-
-        picture = plot.png(plot.placement(program) if placement else plot.link_loads(program))
-        with replacing(png) as stream:
-            stream.write(picture)
-        click.echo(f"wrote {png}", err=True)
     if layers:
         from tncc.tables import layer_table
 
@@ -119,10 +104,29 @@ def command(
         _summary(console, program.report())
 
 
+def _write_pictures(program: Program, name: str, svg: Path | None, png: Path | None, placement: bool) -> None:
+    """The mesh where --placement asks for it, else the traffic."""
+    from tncc import placement as mesh
+    from tncc import traffic
+    from tncc.files import replacing, write_text
+
+    if svg:
+        title = f"{name}: {program.config.n_cores:,} cores"
+        write_text(svg, mesh.svg(mesh.mesh_of(program), title) if placement else traffic.svg(program, name))
+        click.echo(f"wrote {svg}", err=True)
+    if png:
+        from tncc import plot
+
+        picture = plot.png(plot.placement(program) if placement else plot.link_loads(program))
+        with replacing(png) as stream:
+            stream.write(picture)
+        click.echo(f"wrote {png}", err=True)
+
+
 def _cost(
     program: Program, data: Path | None, tick_rate: float | None, voltage: float | None, like: str | None
 ) -> Cost:
-    from tncc.cli.options import load_array
+    from tncc.cli.options import load_array, reading
     from tncc.cost.estimate import estimate
     from tncc.cost.physics import NOMINAL_VOLTAGE
 
@@ -130,7 +134,8 @@ def _cost(
     if frames is not None and frames.ndim == 0:
         raise InputError("holds a single number; frames [N, ...] are needed", data or "")
     volts = NOMINAL_VOLTAGE if voltage is None else voltage
-    return estimate(program, frames, kind=like, tick_rate_hz=tick_rate, voltage=volts)
+    with reading(data) if data else nullcontext():
+        return estimate(program, frames, kind=like, tick_rate_hz=tick_rate, voltage=volts)
 
 
 def _print_cost(console: Any, found: Cost) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,15 @@ NPY_MAGIC = b"\x93NUMPY"
 def existing(path: str) -> Path:
     """The path as it is: whether it can be opened is told by whoever opens it, in one voice."""
     return Path(path)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Errors about data, which know the array but not where it came from, name the file."""
+    try:
+        yield
+    except InputError as error:
+        raise error if error.location else InputError(error.message, path, error.hint) from error
 
 
 def echo_json(document: dict[str, Any]) -> None:

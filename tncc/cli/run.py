@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tncc.cli import EXIT_CHECK_FAILED
-from tncc.cli.options import echo_json, existing, load_array
+from tncc.cli.options import echo_json, existing, load_array, reading
 from tncc.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
 @click.option("--input", "data", type=existing, metavar="DATA.npy", help="Frames [N, ...]: float32 or uint8.")
 @click.option("-o", "--output", type=existing, metavar="OUT.npy", help="Write the model's outputs.")
 @click.option("--labels", type=existing, metavar="LABELS.npy", help="Class labels [N]: print the accuracy.")
-@click.option("--expect-accuracy", type=float, metavar="P", help="Exit with 1 where the accuracy (0 to 1) is below P.")
+@click.option(
+    "--expect-accuracy",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    help="Exit with 1 where the accuracy (0 to 1) is below P.",
+)
 @click.option("--spikes", type=existing, metavar="IN.sfti", help="Raw spikes in (.sfti, RAWI3, CONNPIN).")
 @click.option("--ticks", type=click.IntRange(1, 10**9), help="Ticks to run, with --spikes.")
 @click.option("--spikes-out", type=existing, metavar="OUT.sfro", help="Recorded spikes out (.sfro, .sfcp, .txt).")
@@ -51,8 +57,10 @@ def command(
 
     if (data is None) == (spikes is None):
         raise InputError("give either --input DATA.npy or --spikes FILE")
-    if expect_accuracy is not None and labels is None:
-        raise InputError("--expect-accuracy needs --labels")
+    if expect_accuracy is not None and (labels is None or math.isnan(expect_accuracy)):
+        raise InputError("--expect-accuracy takes a number from 0 to 1, and needs --labels")
+    if spikes is None and (ticks or spikes_out or monitor != "outputs"):
+        raise InputError("--ticks, --spikes-out and --monitor go with --spikes")
     program = tncc.load(chip)
     if spikes is not None:
         if output or labels:
@@ -72,7 +80,9 @@ def command(
     else:
         _print(report)
     if not passed:
-        click.echo(f"accuracy {report['accuracy']:.4f} is below the expected {expect_accuracy}", err=True)
+        accuracy = report["accuracy"]
+        found = "no frame, so no accuracy" if accuracy is None else f"accuracy {accuracy:.4f}"
+        click.echo(f"{found} is below the expected {expect_accuracy}", err=True)
         raise SystemExit(EXIT_CHECK_FAILED)
 
 
@@ -101,11 +111,17 @@ def _run_frames(
             f"holds {truth.dtype} {list(truth.shape)}; one integer label for each of {len(frames)} frames is needed",
             labels or "",
         )
+    if len(session.inputs) > 1:
+        raise InputError(
+            f"the model has {len(session.inputs)} inputs; the command line feeds models with one",
+            hint="tncc.load(chip).run({name: array, ...}) in Python feeds several",
+        )
     if (output or labels) and len(session.outputs) != 1:
         raise InputError(f"the model has {len(session.outputs)} outputs; -o and --labels take a model with one")
     hits = done = 0
     with (
         progress("running", len(frames), "frames") as update,
+        reading(data),
         OutputFile(output, len(frames)) as sink,
         EnergyMeter() as meter,
     ):
@@ -116,7 +132,11 @@ def _run_frames(
                 if scores.ndim < 2:
                     raise InputError("the model's output is not a score per class; --labels cannot be compared")
                 classes = scores.reshape(len(scores), -1).argmax(axis=1)
-                hits += int((classes == truth[done : done + len(scores)]).sum())
+                here = truth[done : done + len(scores)]
+                if not ((here >= 0) & (here < scores[0].size)).all():
+                    wrong = here[(here < 0) | (here >= scores[0].size)][0]
+                    raise InputError(f"holds the label {wrong}; classes are 0 to {scores[0].size - 1}", labels or "")
+                hits += int((classes == here).sum())
             done += len(scores)
     accuracy = hits / len(frames) if truth is not None and len(frames) else None
     report: dict[str, Any] = {

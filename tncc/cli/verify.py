@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tncc.cli import EXIT_CHECK_FAILED
-from tncc.cli.options import echo_json, existing, load_array
+from tncc.cli.options import echo_json, existing, load_array, reading
 
 
 @click.command("verify")
@@ -24,7 +24,7 @@ def command(model: Path, chip: Path, data: Path, engine: str, threads: int, as_j
     from tncc.verification import verify
 
     program, frames = tncc.load(chip), load_array(data)
-    with progress("verifying", len(frames) if frames.ndim else 0, "frames") as update:
+    with progress("verifying", len(frames) if frames.ndim else 0, "frames") as update, reading(data):
         result = verify(model, program, frames, engine=engine, threads=threads, progress=update)
     if as_json:
         echo_json(result.to_json())

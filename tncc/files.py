@@ -16,11 +16,18 @@ from tncc.errors import InputError
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Opens a temporary file beside `path` and, where the block ends without an error, renames it to `path`.
 
+    A link stays a link: the file it points to is replaced. Pipes and devices (/dev/stdout) are written directly.
     Raises InputError where the folder does not exist or cannot be written.
     """
-    target = Path(path)
+    if not os.fspath(path):
+        raise InputError("the name of the file to write is empty")
+    target = Path(os.path.realpath(path))
     temporary: Path | None = None
     try:
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            with target.open("wb") as file:
+                yield file
+            return
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
@@ -30,7 +37,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
     except OSError as error:
-        raise InputError(f"cannot write the file: {error.strerror or error}", target) from error
+        raise InputError(f"cannot write the file: {error.strerror or error}", path) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -39,4 +46,4 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes `text` as UTF-8, all of it or nothing. Raises InputError where the path cannot be written."""
     with replacing(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))  # file names that are not UTF-8 may stand in the text
