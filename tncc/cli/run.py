@@ -130,13 +130,12 @@ def _run_frames(
             sink.write(scores)
             if truth is not None:
                 if scores.ndim < 2:
-                    raise InputError("the model's output is not a score per class; --labels cannot be compared")
-                classes = scores.reshape(len(scores), -1).argmax(axis=1)
+                    raise InputError("the model's output is not a score per class, which labels need", labels or "")
+                classes = math.prod(scores.shape[1:])
                 here = truth[done : done + len(scores)]
-                if not ((here >= 0) & (here < scores[0].size)).all():
-                    wrong = here[(here < 0) | (here >= scores[0].size)][0]
-                    raise InputError(f"holds the label {wrong}; classes are 0 to {scores[0].size - 1}", labels or "")
-                hits += int((classes == here).sum())
+                if (wrong := here[(here < 0) | (here >= classes)]).size:
+                    raise InputError(f"holds the label {wrong[0]}; classes are 0 to {classes - 1}", labels or "")
+                hits += int((scores.reshape(len(scores), classes).argmax(axis=1) == here).sum())
             done += len(scores)
     accuracy = hits / len(frames) if truth is not None and len(frames) else None
     report: dict[str, Any] = {
