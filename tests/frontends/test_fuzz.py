@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.onnx_models import model, node, run
 
+import tncc
 from tncc import Error
 from tncc.frontends.onnx import load
 from tncc.ir import interpreter, ops
@@ -156,6 +157,10 @@ def test_random_graphs(data: st.DataObject) -> None:
     except Error as error:
         assert str(error).strip()
         return
+    try:
+        tncc.compile(proto, effort="low")
+    except Error as error:
+        assert str(error).strip()
     if any(isinstance(op, ops.HostOp) for op in loaded.graph.ops):
         return
     x = np.random.default_rng(0).integers(-3, 4, (3, *shape)).astype(np.float32)

@@ -6,7 +6,6 @@ whatever does not depend on an input is an initializer; reshape targets are cons
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,26 +19,10 @@ import onnx.shape_inference
 
 from tncc.errors import CompileError
 from tncc.frontends.onnx.evaluate import MAX_IR_VERSION, CannotEvaluate, evaluate, is_foldable, why_not_runnable
+from tncc.frontends.onnx.probes import BATCH, PROBES, Probe, attribute, initializers, replace_all, resolve_shapes
 from tncc.frontends.onnx.quantizers import lower_quantizers
 
 Array = npt.NDArray[Any]
-
-BATCH = "batch"
-# Two batch sizes: what differs between them, and only that, depends on the batch.
-PROBES = (5, 7)
-MAX_SHAPE_ELEMENTS = 1 << 16  # larger intermediate results are not shape computations
-BROADCASTING = {"Add", "Sub", "Mul", "Div", "Min", "Max", "Where", "And", "Or", "Xor", "Equal"}
-BROADCASTING |= {"Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
-
-
-@dataclass(frozen=True, eq=False)
-class Probe:
-    """What is known of a model's tensors at one batch size: shapes, element types, values that are constant."""
-
-    batch: int
-    shapes: dict[str, tuple[int, ...]]
-    element_types: dict[str, int]
-    constants: dict[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +63,7 @@ def clean(model: onnx.ModelProto, where: object) -> Cleaned:
         _free_reshapes(model)
     _gather_nd_to_gather(model)
     _factor_levels(model)
-    probes = _resolve_shapes(model, where)
+    probes = resolve_shapes(model, where)
     _remove_unused(model)
     _check_outputs(model, where)
     _type_outputs(model, probes)
@@ -88,20 +71,10 @@ def clean(model: onnx.ModelProto, where: object) -> Cleaned:
     return Cleaned(model, probes, nodes)
 
 
-def initializers(model: onnx.ModelProto) -> dict[str, Array]:
-    """The model's constants by name."""
-    return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-
-
-def _replace(repeated: Any, values: list[Any]) -> None:
-    del repeated[:]
-    repeated.extend(values)
-
-
 def _free_batch(model: onnx.ModelProto, where: object) -> bool:
     """Makes dimension 0 of every input free; True where it was fixed to 1."""
     stored = {tensor.name for tensor in model.graph.initializer}
-    _replace(model.graph.input, [value for value in model.graph.input if value.name not in stored])
+    replace_all(model.graph.input, [value for value in model.graph.input if value.name not in stored])
     if not model.graph.input:
         raise CompileError("the model has no input: all of them are initializers", where)
     fixed = False
@@ -175,22 +148,22 @@ def _constants_to_initializers(model: onnx.ModelProto) -> None:
             kept.append(node)
         else:
             model.graph.initializer.append(onnx.numpy_helper.from_array(value, node.output[0]))
-    _replace(model.graph.node, kept)
+    replace_all(model.graph.node, kept)
 
 
 def _constant_value(node: onnx.NodeProto) -> Array | None:
-    for attribute in node.attribute:
-        match attribute.name:
+    for given in node.attribute:
+        match given.name:
             case "value":
-                return onnx.numpy_helper.to_array(attribute.t)
+                return onnx.numpy_helper.to_array(given.t)
             case "value_float":
-                return np.array(attribute.f, np.float32)
+                return np.array(given.f, np.float32)
             case "value_floats":
-                return np.array(attribute.floats, np.float32)
+                return np.array(given.floats, np.float32)
             case "value_int":
-                return np.array(attribute.i, np.int64)
+                return np.array(given.i, np.int64)
             case "value_ints":
-                return np.array(attribute.ints, np.int64)
+                return np.array(given.ints, np.int64)
     return None
 
 
@@ -222,7 +195,7 @@ def _check_operators(model: onnx.ModelProto) -> None:
                 node.name,
                 "export a model without control flow",
             )
-        if node.op_type == "BatchNormalization" and _attribute(node, "training_mode", 0):
+        if node.op_type == "BatchNormalization" and attribute(node, "training_mode", 0):
             raise CompileError(
                 "BatchNormalization in training mode depends on the batch",
                 node.name,
@@ -251,7 +224,7 @@ def _fold(model: onnx.ModelProto) -> None:
             fresh |= results
         else:
             kept.append(node)
-    _replace(model.graph.node, kept)
+    replace_all(model.graph.node, kept)
     model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in fresh.items())
 
 
@@ -269,13 +242,6 @@ def _free_reshapes(model: onnx.ModelProto) -> None:
             node.input[1] = name
 
 
-def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return onnx.helper.get_attribute_value(attribute)
-    return default
-
-
 def _gather_nd_to_gather(model: onnx.ModelProto) -> None:
     """Transpose, GatherND, Transpose is how torch.export writes x[:, indices]: it becomes one Gather."""
     constants = initializers(model)
@@ -284,12 +250,12 @@ def _gather_nd_to_gather(model: onnx.ModelProto) -> None:
     uses.update(value.name for value in model.graph.output)
     for last in model.graph.node:
         middle = producer.get(last.input[0]) if last.op_type == "Transpose" else None
-        if middle is None or middle.op_type != "GatherND" or _attribute(middle, "batch_dims", 0):
+        if middle is None or middle.op_type != "GatherND" or attribute(middle, "batch_dims", 0):
             continue
         first, indices = producer.get(middle.input[0]), constants.get(middle.input[1])
         if first is None or first.op_type != "Transpose" or indices is None or indices.shape[1:] != (1,):
             continue
-        before, after = _attribute(first, "perm", None), _attribute(last, "perm", None)
+        before, after = attribute(first, "perm", None), attribute(last, "perm", None)
         if before is None or after is None or len(before) != len(after) or uses[middle.output[0]] != 1:
             continue
         if [before[axis] for axis in after] != list(range(len(before))):
@@ -321,116 +287,7 @@ def _factor_levels(model: onnx.ModelProto) -> None:
         node.input[1], node.input[2], node.output[0] = f"{output}/one", f"{output}/minus", f"{output}/signs"
         operands = [f"{output}/signs", f"{output}/level"]
         nodes.append(onnx.helper.make_node("Mul", operands, [output], f"{node.name}/scale"))
-    _replace(model.graph.node, nodes)
-
-
-def _resolve_shapes(model: onnx.ModelProto, where: object) -> tuple[Probe, Probe]:
-    """Finds all shapes, and turns the targets of reshapes that are computed from shapes into constants."""
-    first, second = (_probe(model, batch, where) for batch in PROBES)
-    stored = {tensor.name for tensor in model.graph.initializer}
-    fresh: dict[str, Array] = {}
-    for node in model.graph.node:
-        for i, name in enumerate(node.input):
-            if not name or name in stored or name not in first.constants or name not in second.constants:
-                continue
-            a, b = first.constants[name], second.constants[name]
-            if a.shape == b.shape and np.array_equal(a, b):
-                fresh[name] = a
-            elif node.op_type == "Reshape" and i == 1 and a.shape == b.shape and np.count_nonzero(a != b) == 1:
-                # the result's own shape: it has no -1 or 0 of the target's, so the batch may take the one -1
-                at_first, at_second = (np.array(p.shapes[node.output[0]], np.int64) for p in (first, second))
-                target = f"{node.output[0]}.shape"
-                fresh[target] = np.where(at_first == at_second, at_first, -1)
-                node.input[1] = target
-            elif _repeats_frame(a, b) and _broadcasts(node, i, first):
-                frame = f"{name}.frame"
-                fresh[frame] = a[:1]
-                node.input[i] = frame
-    model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in fresh.items())
-    produced = set(fresh)
-    kept = [node for node in model.graph.node if not produced.intersection(node.output)]
-    _replace(model.graph.node, kept)
-    return first, second
-
-
-def _repeats_frame(a: Array, b: Array) -> bool:
-    """Whether a tensor's values at the two batch sizes are the same frame, over and over."""
-    if a.shape[:1] + b.shape[:1] != PROBES or a.shape[1:] != b.shape[1:]:
-        return False
-    return bool(np.all(a == a[:1]) and np.all(b == a[:1]))
-
-
-def _broadcasts(node: onnx.NodeProto, i: int, probe: Probe) -> bool:
-    """Whether input i of an elementwise node may have batch 1: another operand has the whole batch."""
-    if node.op_type not in BROADCASTING:
-        return False
-    shape = probe.shapes[node.input[i]]
-    others = [probe.shapes.get(name, ()) for name in node.input if name not in probe.constants]
-    return any(len(other) == len(shape) and other[0] == probe.batch for other in others)
-
-
-def _probe(model: onnx.ModelProto, batch: int, where: object) -> Probe:
-    """Shapes and constants with the batch dimension fixed to `batch`."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    for value in copy.graph.input:
-        dim = value.type.tensor_type.shape.dim[0]
-        dim.Clear()
-        dim.dim_value = batch
-    constants = initializers(copy)
-    while True:
-        try:
-            inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True, strict_mode=True)
-        except Exception as error:  # the C++ inference's errors share no base class
-            reason = " ".join(str(error).split())[:300]
-            raise CompileError(f"shapes do not fit together: {reason}", where) from None
-        shapes, element_types = _typed(inferred)
-        shapes |= {name: value.shape for name, value in constants.items()}
-        fresh: dict[str, Array] = {}
-        kept = []
-        for node in copy.graph.node:
-            found = _shape_value(node, shapes, constants, copy)
-            if found is None:
-                kept.append(node)
-            else:
-                constants |= found
-                fresh |= found
-        if not fresh:
-            return Probe(batch, shapes, element_types, constants)
-        _replace(copy.graph.node, kept)
-        copy.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in fresh.items())
-
-
-def _shape_value(
-    node: onnx.NodeProto, shapes: dict[str, tuple[int, ...]], constants: dict[str, Array], model: onnx.ModelProto
-) -> dict[str, Array] | None:
-    """The node's results where they follow from shapes and constants; None where they do not."""
-    if node.op_type in ("Shape", "Size") and node.domain == "" and node.input[0] in shapes:
-        shape = np.array(shapes[node.input[0]], np.int64)
-        if node.op_type == "Size":
-            return {node.output[0]: np.array(math.prod(shape.tolist()), np.int64)}
-        return {node.output[0]: shape[_attribute(node, "start", 0) : _attribute(node, "end", None)]}
-    if not is_foldable(node) or not all(name in constants for name in node.input if name):
-        return None
-    if any(math.prod(shapes.get(name, ())) > MAX_SHAPE_ELEMENTS * 64 for name in node.output):
-        return None
-    try:
-        return evaluate(node, constants, model.opset_import)
-    except CannotEvaluate:
-        return None
-
-
-def _typed(model: onnx.ModelProto) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
-    shapes: dict[str, tuple[int, ...]] = {}
-    element_types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):
-        if value.type.WhichOneof("value") != "tensor_type":
-            continue
-        tensor = value.type.tensor_type
-        element_types[value.name] = tensor.elem_type
-        if tensor.HasField("shape") and all(dim.HasField("dim_value") for dim in tensor.shape.dim):
-            shapes[value.name] = tuple(dim.dim_value for dim in tensor.shape.dim)
-    return shapes, element_types
+    replace_all(model.graph.node, nodes)
 
 
 def _check_outputs(model: onnx.ModelProto, where: object) -> None:
@@ -459,9 +316,9 @@ def _type_outputs(model: onnx.ModelProto, probes: tuple[Probe, Probe]) -> None:
 def _remove_unused(model: onnx.ModelProto) -> None:
     """Drops nodes and initializers that no output depends on."""
     needed = {value.name for value in model.graph.output}
-    _replace(model.graph.node, list(needed_nodes(model.graph.node, needed))[::-1])
+    replace_all(model.graph.node, list(needed_nodes(model.graph.node, needed))[::-1])
     used = needed.union(*(node.input for node in model.graph.node))
-    _replace(model.graph.initializer, [tensor for tensor in model.graph.initializer if tensor.name in used])
+    replace_all(model.graph.initializer, [tensor for tensor in model.graph.initializer if tensor.name in used])
 
 
 def needed_nodes(nodes: Any, wanted: set[str]) -> Iterator[onnx.NodeProto]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import onnx
 
 from tncc.errors import CompileError
-from tncc.frontends.onnx.clean import BATCH, initializers, needed_nodes
+from tncc.frontends.onnx.clean import needed_nodes
+from tncc.frontends.onnx.probes import BATCH, initializers
 
 FLOAT = onnx.TensorProto.FLOAT
 

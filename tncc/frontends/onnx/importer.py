@@ -15,7 +15,8 @@ import numpy.typing as npt
 import onnx
 
 from tncc.errors import CompileError
-from tncc.frontends.onnx.clean import PROBES, Cleaned, initializers
+from tncc.frontends.onnx.clean import Cleaned
+from tncc.frontends.onnx.probes import PROBES, initializers
 from tncc.ir import ops
 from tncc.ir.graph import Graph, Value
 from tncc.ir.infer import infer_domains, infer_shape, infer_values

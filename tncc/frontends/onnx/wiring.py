@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tncc.frontends.onnx.clean import PROBES
 from tncc.frontends.onnx.importer import Importer, Node, NotModelled, Tensor, imports
+from tncc.frontends.onnx.probes import PROBES
 from tncc.ir import ops
 
 
