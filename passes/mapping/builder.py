@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tncc.ir.chip import Chip
 from tncc.ir.netlist import NEURON_FIELDS, OUTPUT, UNCONNECTED, Layer, Netlist, Port
+from tncc.passes.mapping.connections import Connections
 from tncc.passes.mapping.crossbars import unique_rows
-
-if TYPE_CHECKING:
-    from tncc.passes.mapping.fanout import Connections
 
 Array = npt.NDArray[Any]
 

@@ -6,7 +6,7 @@ that drive them. Core numbers are provisional until `finish` reverses them into 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from tncc.ir.chip import Chip
 from tncc.ir.netlist import OUTPUT, Netlist, Port
 from tncc.passes.mapping.bound import least_cores
 from tncc.passes.mapping.builder import Builder, CoreBlock
+from tncc.passes.mapping.connections import Connections, Schedule
 from tncc.passes.mapping.crossbars import conv_crossbars
-from tncc.passes.mapping.fanout import Connections, fan_out
+from tncc.passes.mapping.fanout import fan_out
 from tncc.passes.mapping.model import LayerModel, Subsets
 from tncc.passes.mapping.packing import pack
 from tncc.passes.mapping.search import Decision
@@ -26,16 +27,6 @@ from tncc.passes.mapping.tilings import Tiling
 from tncc.passes.mapping.wiring import Network, SpikingLayer
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Ticks after a frame's source tick. fires[k]: when source k fires (inputs: 0); ready[k]: when the last level of
-    its splitters does; port[i]: when output port i's pins fire."""
-
-    fires: tuple[int, ...]
-    levels: tuple[int, ...]
-    port: tuple[int, ...]
 
 
 def schedule(network: Network, decisions: list[Decision], input_levels: int) -> Schedule:

@@ -1,61 +1,19 @@
-"""Connections, and the splitter and relay cores that serve those a source cannot serve itself."""
+"""Splitter and relay cores, for the connections that a source cannot make itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tncc.ir.netlist import OUTPUT
+from tncc.passes.mapping.builder import Builder
+from tncc.passes.mapping.connections import Connections, Schedule
 from tncc.passes.mapping.crossbars import splitter_crossbars
 from tncc.passes.mapping.packing import pack
 
-if TYPE_CHECKING:
-    from tncc.passes.mapping.builder import Builder
-    from tncc.passes.mapping.emit import Schedule
-
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Connections:
-    """What has to be driven. All int64 [n].
-
-    element: the source element. core, axon: the target; with core OUTPUT, axon is the output pin. due: the tick in
-    which the target core evaluates the spike, or for a pin the tick in which the spike has to fire.
-    """
-
-    element: Array
-    core: Array
-    axon: Array
-    due: Array
-
-    @staticmethod
-    def of(element: Array, core: Array | int, axon: Array, due: Array | int) -> Connections:
-        shape = element.shape
-        return Connections(*(np.broadcast_to(np.asarray(a, np.int64), shape) for a in (element, core, axon, due)))
-
-    @staticmethod
-    def join(parts: Sequence[Connections]) -> Connections:
-        if not parts:
-            return Connections(*(np.zeros(0, np.int64) for _ in range(4)))
-        return Connections(
-            *(np.concatenate([getattr(p, name) for p in parts]) for name in ("element", "core", "axon", "due"))
-        )
-
-    @property
-    def size(self) -> int:
-        return int(self.element.size)
-
-    def take(self, which: Array) -> Connections:
-        return Connections(self.element[which], self.core[which], self.axon[which], self.due[which])
-
-    def sorted(self) -> Connections:
-        """By element, then target core, then axon."""
-        return self.take(np.lexsort((self.axon, self.core, self.element)))
 
 
 def fan_out(builder: Builder, name: str, wanted: Connections, times: Schedule, source: int) -> Connections:
