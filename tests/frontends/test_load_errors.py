@@ -150,6 +150,12 @@ def test_damaged_tensor() -> None:
     assert message(proto) == "test: tensor 'w' is damaged: cannot reshape array of size 4 into shape (3,)"
 
 
+def test_one_tensor_returned_twice() -> None:
+    twice = relu()
+    twice.graph.output.append(twice.graph.output[0])
+    assert message(twice).endswith("the model returns 'y' twice\n  hint: return each tensor once")
+
+
 def test_constant_output() -> None:
     proto = model([node("Neg", "x", "y"), node("Neg", "w", "z")], {"x": ("n", 3)}, ["y", "z"], {"w": np.float32(1)})
     assert message(proto) == "test: output 'z' is a constant: it does not depend on the input"

@@ -165,6 +165,9 @@ def _check(model: onnx.ModelProto, where: object, base: Path | None) -> None:
         raise CompileError("the model has no input", where)
     if not model.graph.output:
         raise CompileError("the model has no output", where)
+    names = [value.name for value in model.graph.output]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise CompileError(f"the model returns {twice!r} twice", where, "return each tensor once")
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
