@@ -14,15 +14,18 @@ Array = npt.NDArray[Any]
 AXONS = NEURONS = 256
 
 
-def recurrent_chip(mesh_x: int = 64, mesh_y: int = 64, *, seed: int = 0, neuron_types: int = 32) -> ChipConfig:
+def recurrent_chip(
+    mesh_x: int = 64, mesh_y: int = 64, *, seed: int = 0, neuron_types: int = 32, unique: int | None = None
+) -> ChipConfig:
     """A full recurrent random chip: 50 % crossbar density, every axon driven by one neuron somewhere on the chip, every
     neuron stateful, about 16 % of all axons active in every tick without any input.
 
-    Each core has its own crossbar and axon types, each neuron its own type out of `neuron_types`: integration of
-    balanced weights, a leak that drives it to its threshold every six ticks or so, a floor, reset to zero.
+    Each core has its own crossbar (one of `unique`, where given) and axon types, each neuron a type of its own out of
+    `neuron_types`: integration of balanced weights, a leak that drives it to its threshold every six ticks or so, a floor, reset to zero.
     """
     rng = np.random.default_rng(seed)
     cores = mesh_x * mesh_y
+    unique = min(unique or cores, cores)
     leak = rng.integers(15, 26, neuron_types)
     weights = rng.integers(1, 4, (neuron_types, 4)) * np.array([1, -1, 1, -1])
     zero = np.zeros(neuron_types, np.uint8)
@@ -32,8 +35,8 @@ def recurrent_chip(mesh_x: int = 64, mesh_y: int = 64, *, seed: int = 0, neuron_
         axons=AXONS,
         neurons=NEURONS,
         mesh=(mesh_x, mesh_y, 1, 1),
-        crossbars=rng.integers(0, 256, (cores, AXONS, NEURONS // 8), dtype=np.uint8),
-        crossbar_index=np.arange(cores, dtype=np.int32),
+        crossbars=rng.integers(0, 256, (unique, AXONS, NEURONS // 8), dtype=np.uint8),
+        crossbar_index=np.arange(cores, dtype=np.int32) % unique,
         axon_types=rng.integers(0, 4, (cores, AXONS), dtype=np.uint8),
         axon_types_index=np.arange(cores, dtype=np.int32),
         neuron_types={

@@ -1,0 +1,299 @@
+"""Measures the engines: prints one JSON line a measurement, then the table of docs/performance.md on stderr.
+
+All rates come from one process run; contestants take turns in rounds, and medians over the rounds (of rates, and of the
+ratios within a round) are printed, so that a machine that slows down slows all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.chips import recurrent_chip
+from tncc.runtime import _native, tnbin
+from tncc.runtime.config import ChipConfig
+from tncc.runtime.engine import Engine
+from tncc.runtime.engine_batch import BatchEngine
+from tncc.runtime.engine_numpy import NumpyEngine
+from tncc.runtime.engine_tick import TickEngine
+
+Array = npt.NDArray[Any]
+
+SILICON_FPS = 1249  # Esser et al. 2016, table 3: the one-chip CIFAR-10 network
+
+
+class Report:
+    """Prints JSON lines as they come and remembers them for the table."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def add(self, what: str, **values: Any) -> None:
+        line = {"what": what, **values}
+        self.lines.append(line)
+        print(json.dumps(line), flush=True)
+
+    def table(self) -> str:
+        """Markdown: one row a measurement."""
+        rows = ["| measurement | value |", "|---|---|"]
+        for line in self.lines:
+            values = ", ".join(f"{name} {_short(value)}" for name, value in line.items() if name != "what")
+            rows.append(f"| {line['what']} | {values} |")
+        return "\n".join(rows)
+
+
+def _short(value: Any) -> str:
+    return (
+        f"{value:,.3g}"
+        if isinstance(value, float) and abs(value) < 100
+        else f"{value:,.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def rates(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """What each contestant returns (work done) over the seconds it takes, `rounds` times in turn; one untimed first."""
+    found: dict[str, list[float]] = {name: [] for name in contestants}
+    for round_ in range(rounds + 1):
+        for name, work in contestants.items():
+            started = time.perf_counter()
+            done = work()
+            if round_:
+                found[name].append(done / (time.perf_counter() - started))
+    return found
+
+
+def median(values: list[float]) -> float:
+    return float(np.median(values))
+
+
+def median_ratio(above: list[float], below: list[float]) -> float:
+    return float(np.median(np.array(above) / np.array(below)))
+
+
+def feed(engine: Engine, ticks: int, rng: np.random.Generator) -> Callable[[], float]:
+    """A contestant: runs `ticks` ticks of random frames and returns their number."""
+    pins = (rng.random((ticks, engine.config.input_pins)) < 0.4).astype(np.uint8)
+
+    def work() -> float:
+        engine.run(ticks, pins)
+        return ticks
+
+    return work
+
+
+def additions_a_tick(config: ChipConfig) -> float:
+    """Synapses with a nonzero weight from a driven axon to one neuron of each set of copies: what a tick has to add up.
+
+    Equal columns of one core with equal neuron types count once, as the batch engine computes them once; an input that
+    occupies two axons counts once."""
+    driven = np.zeros((config.n_cores, config.axons), np.bool_)
+    driven[config.input_core, config.input_axon] = True
+    routed = (config.target_core >= 0) & (config.neuron_type >= 0)
+    driven[config.target_core[routed], config.target_axon[routed]] = True
+    total = 0
+    for begin in range(0, config.n_cores, 256):
+        here = slice(begin, begin + 256)
+        bits = np.unpackbits(
+            config.crossbars[config.crossbar_index[here]], axis=2, bitorder="little", count=config.neurons
+        )
+        columns = np.packbits((bits.astype(np.bool_) & driven[here][:, :, None]).transpose(0, 2, 1), axis=2)
+        for column, types in zip(columns, config.neuron_type[here], strict=True):
+            used = types >= 0
+            keys = np.concatenate([column[used], types[used].astype("<i4").view(np.uint8).reshape(-1, 4)], axis=1)
+            unique = np.unique(keys, axis=0)[:, :-4]
+            total += int(np.bitwise_count(unique).sum())
+    return float(total)
+
+
+def reference(report: Report, path: Path | None, threads: int, rounds: int, numpy_ticks: int) -> None:
+    """The reference network: batch engine, tick engine, NumPy and ONNX Runtime, and the bound on the batch engine."""
+    import onnxruntime
+
+    import tncc
+    from bench.reference_network import reference_network
+
+    model = reference_network()
+    config = (tncc.load(path) if path else tncc.compile(model)).config
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    images = {session.get_inputs()[0].name: rng.standard_normal((64, 3, 32, 32)).astype(np.float32)}
+
+    def infer() -> float:
+        session.run(None, images)
+        return 64
+
+    batch, variants = BatchEngine(config, threads=threads), _native.variants()
+    adders = additions_a_tick(config)
+
+    def roofline() -> float:
+        return _native.roofline(variants[batch.variant], threads, 20000)
+
+    contestants = {
+        "batch": feed(batch, 8192, rng),
+        "roofline": roofline,
+        "onnxruntime": infer,
+        "tick": feed(TickEngine(config, threads=threads), 256, rng),
+        "one thread": feed(BatchEngine(config), 8192, rng),
+    }
+    found = rates(contestants, rounds)
+    fps = found["batch"]
+    report.add("reference network, batch engine", frames_per_second=median(fps), threads=threads, variant=batch.variant)
+    report.add(
+        "reference network, ONNX Runtime",
+        frames_per_second=median(found["onnxruntime"]),
+        threads=threads,
+        batch_engine_over_it=median_ratio(fps, found["onnxruntime"]),
+    )
+    report.add("reference network, tick engine", frames_per_second=median(found["tick"]), threads=threads)
+    report.add("the silicon", frames_per_second=float(SILICON_FPS), batch_engine_over_it=median(fps) / SILICON_FPS)
+    report.add(
+        "full adders from the first cache level",
+        additions_per_ns=median(found["roofline"]) / 1e9,
+        batch_engine_per_ns=median(fps) * adders / 1e9,
+        share_reached=median_ratio([adders * f for f in fps], found["roofline"]),
+    )
+    report.add(
+        "batch engine, two threads over one" if threads == 2 else f"batch engine, {threads} threads over one",
+        ratio=median_ratio(fps, found["one thread"]),
+    )
+    by_variant = rates({v: feed(BatchEngine(config, threads=threads, variant=v), 2048, rng) for v in variants}, rounds)
+    for variant in variants:
+        report.add(
+            f"batch engine, {variant}",
+            frames_per_second=median(by_variant[variant]),
+            of_fastest=median_ratio(by_variant[variant], by_variant[batch.variant]),
+        )
+    slow = rates({"numpy": feed(NumpyEngine(config), numpy_ticks, rng)}, 1)
+    report.add("reference network, NumPy interpreter", frames_per_second=median(slow["numpy"]))
+
+
+def recurrent(report: Report, threads: int, rounds: int, numpy_ticks: int) -> None:
+    """The full recurrent chip of bench/chips.py."""
+    config = recurrent_chip()
+    engine = TickEngine(config, threads=threads)
+    rng = np.random.default_rng(0)
+    warm = engine.run(64)
+    assert warm.outputs.shape == (64, 0)
+    found = rates(
+        {"tick": feed(engine, 128, rng), "one": feed(TickEngine(config), 128, rng)}
+        | {"numpy": feed(NumpyEngine(config), numpy_ticks, rng)},
+        rounds,
+    )
+    stats = engine.stats
+    report.add(
+        "recurrent full chip, tick engine",
+        ticks_per_second=median(found["tick"]),
+        threads=threads,
+        variant=engine.variant,
+        neuron_rate=stats.spikes / stats.ticks / config.n_cores / config.neurons,
+        synaptic_events_per_second=median(found["tick"]) * stats.synaptic_events / stats.ticks,
+        over_one_thread=median_ratio(found["tick"], found["one"]),
+    )
+    report.add(
+        "recurrent full chip, NumPy interpreter",
+        ticks_per_second=median(found["numpy"]),
+        tick_engine_over_it=median_ratio(found["tick"], found["numpy"]),
+    )
+
+
+def scaling(report: Report, threads: int, rounds: int, most_chips: int) -> None:
+    """Cost of a core's tick on 1, 2, 4 ... chips of the recurrent network, and over threads."""
+    engines: dict[str, Engine] = {}
+    chips = 1
+    while chips <= most_chips:
+        config = recurrent_chip(64, 64 * chips, unique=4096)
+        engines[f"{chips} chips"] = TickEngine(config, threads=threads)
+        engines[f"{chips} chips"].run(32)
+        chips *= 2
+    rng = np.random.default_rng(0)
+    found = rates({name: feed(engine, 16, rng) for name, engine in engines.items()}, rounds)
+    for name, engine in engines.items():
+        report.add(
+            f"tick engine, {name}",
+            ticks_per_second=median(found[name]),
+            ns_a_core_tick=1e9 / (median(found[name]) * engine.config.n_cores),
+        )
+    engines.clear()
+    config = recurrent_chip()
+    counts = sorted({1, 2, *(1 << i for i in range(1, 11) if 1 << i <= (os.cpu_count() or 1))})
+    by_threads = rates({str(n): feed(TickEngine(config, threads=n), 64, rng) for n in counts}, rounds)
+    for n in counts:
+        report.add(f"tick engine, {n} threads", ticks_per_second=median(by_threads[str(n)]))
+
+
+def load(report: Report) -> None:
+    """Seconds from a full chip's file to an engine, and the memory to run it, in a process of its own."""
+    config = recurrent_chip()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "full.tnbin"
+        tnbin.write(path, tnbin.TnBin(config, {}))
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.engines", "--load", path], stdout=subprocess.PIPE, check=True
+        )
+        report.add("full chip from its file", **json.loads(done.stdout), file_mb=path.stat().st_size / 1e6)
+
+
+def load_in_this_process(path: Path) -> None:
+    started = time.perf_counter()
+    config = tnbin.read(path).config
+    read = time.perf_counter()
+    engine = TickEngine(config, threads=2)
+    ready = time.perf_counter()
+    engine.run(64)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"read_seconds": read - started, "engine_seconds": ready - read, "peak_mb": peak}))
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--program", type=Path, help="the reference network, compiled; compiled anew where not given")
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--chips", type=int, default=16, help="most chips of the scaling test")
+    parser.add_argument("--only", choices=["reference", "recurrent", "scaling", "load"], help="one part")
+    parser.add_argument("--load", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.load:
+        load_in_this_process(args.load)
+        return
+    report = Report()
+    report.add("machine", processor=_processor(), cores=os.cpu_count() or 1, load_average=round(os.getloadavg()[0], 2))
+    parts: dict[str, Callable[[], None]] = {
+        "reference": lambda: reference(report, args.program, args.threads, args.rounds, 8),
+        "recurrent": lambda: recurrent(report, args.threads, args.rounds, 1),
+        "load": lambda: load(report),
+        "scaling": lambda: scaling(report, args.threads, args.rounds, args.chips),
+    }
+    for name, part in parts.items():
+        if args.only in (None, name):
+            part()
+    print(report.table(), file=sys.stderr)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    main()
