@@ -21,7 +21,8 @@ def recurrent_chip(
     neuron stateful, about 16 % of all axons active in every tick without any input.
 
     Each core has its own crossbar (one of `unique`, where given) and axon types, each neuron a type of its own out of
-    `neuron_types`: integration of balanced weights, a leak that drives it to its threshold every six ticks or so, a floor, reset to zero.
+    `neuron_types`: integration of balanced weights, a leak that drives it to its threshold every six ticks or so, a
+    floor, reset to zero.
     """
     rng = np.random.default_rng(seed)
     cores = mesh_x * mesh_y

@@ -14,6 +14,6 @@ preload="$("$cc" -print-file-name=libasan.so):$("$cc" -print-file-name=libubsan.
 if [ $# -eq 0 ]; then set -- tests/runtime; fi
 # Python itself leaves memory behind at exit, so leaks are not looked for
 export ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-export PYTHONPATH="$PWD/$base/lib:$PWD" HYPOTHESIS_MAX_EXAMPLES=10
+export PYTHONPATH="$PWD/$base/lib:$PWD" TNCC_EXAMPLES=8
 LD_PRELOAD="$preload" "$python" -P -c 'import tncc.runtime._native as n; assert "sanitize" in n.__file__, n.__file__'
 LD_PRELOAD="$preload" "$python" -P -m pytest -p no:cacheprovider "$@"

@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 Data = Array | Mapping[str, Array]
 Results = Array | dict[str, Array]
 
-BATCH_FRAMES = 512
+BATCH_FRAMES = 1024  # the batch engine evaluates 1,024 ticks at a time
 
 
 @dataclass(frozen=True)

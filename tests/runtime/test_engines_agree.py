@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from tncc.runtime.engine_batch import BatchEngine
 from tncc.runtime.engine_numpy import NumpyEngine
 from tncc.runtime.engine_tick import TickEngine
 
+EXAMPLES = int(os.environ.get("TNCC_EXAMPLES", 25))  # fewer under the sanitizers
 SIZES = st.sampled_from([(1, 1, 1), (2, 8, 8), (5, 40, 33), (4, 13, 100), (3, 256, 256), (70, 20, 70)])
 
 
@@ -59,7 +62,7 @@ def assert_agree(
     stochastic=st.booleans(),
     density=st.sampled_from([0.05, 0.5, 1.0]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_tick_engine_equals_numpy(
     seed: int, size: tuple[int, int, int], large: bool, draws: bool, stochastic: bool, density: float
 ) -> None:
@@ -129,7 +132,7 @@ def test_reset_starts_over() -> None:
     copies=st.booleans(),
     density=st.sampled_from([0.05, 0.5, 1.0]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_batch_engine_equals_tick(
     seed: int, size: tuple[int, int, int], memoryless: float, forward_only: bool, copies: bool, density: float
 ) -> None:
