@@ -54,8 +54,8 @@ sanitize: $(VENV)/.test ## the C code's tests under address and undefined-behavi
 fidelity: $(VENV)/.test ## IBM's recorded runs, spike for spike (TNCC_NSCS names their folder)
 	$(BIN)/python -m pytest tests/fidelity -rs
 
-bench: $(VENV)/.test ## measure: JSON lines and tables
-	$(BIN)/python -m bench
+bench: $(VENV)/.test ## measure the engines: JSON lines, then a table (bench/ has more: mapping, training, zoo)
+	$(BIN)/python -m bench.engines
 
 clean: ## remove what the build made
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache out runtime/*.so
