@@ -145,6 +145,14 @@ class _Partition:
             if op.output in neurons:
                 self._check_neuron(op)
         if not neurons:
+            sums = self._sums_of_spikes()
+            for op in self.graph.ops:
+                if isinstance(op, Unary) and op.kind == "sign" and op.inputs[0] in sums:
+                    raise CompileError(
+                        "Sign is three-valued (0 at 0), so it makes no spikes unless only layers read it",
+                        op.location,
+                        "write x >= 0, cast to float, in its place",
+                    )
             raise CompileError(
                 "the model has no spiking layer: no weighted layer reads spikes {0, 1} and ends in a binary activation",
                 self.graph.name,

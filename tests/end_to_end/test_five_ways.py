@@ -29,7 +29,8 @@ def test_all_agree(seed: int, input_fanout: str, batch: int) -> None:
     try:
         compiled = compile_model(model, Options(input_fanout=input_fanout, effort="low"))
     except CompileError as error:
-        assume("rounding decides" not in str(error) and "filter support" not in str(error))
+        refused = ("rounding decides", "filter support", "Sign is three-valued")
+        assume(not any(reason in str(error) for reason in refused))
         raise
     program, netlist = compiled.program, compiled.module
     assert program is not None

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
@@ -181,8 +181,8 @@ def test_random_networks(seed: int) -> None:
     try:
         chip = chip_part(loaded)
     except CompileError as error:
-        if "rounding decides" in str(error):
-            return
+        # a network that ends in a bare Sign has no neuron; one whose decisions hang on rounding has no exact meaning
+        assume("rounding decides" not in str(error) and "Sign is three-valued" not in str(error))
         raise
     found = run_split(loaded, chip, x)
     for name, expected in onnx_runtime(model.SerializeToString(), {"x": x}).items():
