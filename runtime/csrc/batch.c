@@ -17,7 +17,7 @@ struct tn_batch {
     tn_batch_tables tables;
     const tn_batch_kernels *kernels;
     size_t n_threads;
-    uint64_t (*signals)[TN_ROW_WORDS];
+    uint64_t (*rows)[TN_ROW_WORDS]; /* the signals */
     uint16_t *history;
     int64_t *core_spikes, *core_events; /* [N] */
     thread_state *threads;
@@ -46,12 +46,12 @@ tn_error tn_batch_new(tn_batch **out, const tn_chip *chip, size_t threads, tn_va
     tn_error error = tn_batch_build(&engine->tables, chip);
     if (!error) {
         size_t n = engine->tables.n_signals + 1;
-        engine->signals = tn_allocate(n * sizeof *engine->signals);
+        engine->rows = tn_allocate(engine->tables.n_held * sizeof *engine->rows);
         engine->history = calloc(n, sizeof *engine->history);
         engine->core_spikes = calloc(chip->n_cores + 1, sizeof *engine->core_spikes);
         engine->core_events = calloc(chip->n_cores + 1, sizeof *engine->core_events);
         engine->threads = calloc(threads, sizeof *engine->threads);
-        if (!engine->signals || !engine->history || !engine->core_spikes || !engine->core_events || !engine->threads)
+        if (!engine->rows || !engine->history || !engine->core_spikes || !engine->core_events || !engine->threads)
             error = TN_ERROR_MEMORY;
     }
     if (error) {
@@ -72,7 +72,7 @@ void tn_batch_free(tn_batch *engine)
         free(engine->threads[t].fired);
     }
     free(engine->threads);
-    free(engine->signals);
+    free(engine->rows);
     free(engine->history);
     free(engine->core_spikes);
     free(engine->core_events);
@@ -158,7 +158,7 @@ static void run_thread(void *argument, size_t thread)
 {
     shared_run *run = argument;
     tn_batch *engine = run->engine;
-    tn_block block = {.tables = &engine->tables, .signals = engine->signals, .history = engine->history};
+    tn_block block = {.tables = &engine->tables, .rows = engine->rows, .history = engine->history};
     for (size_t begin = 0, odd = 0; begin < run->work->ticks; begin += TN_ROW_TICKS, odd ^= 1) {
         size_t left = run->work->ticks - begin;
         block.ticks = left < TN_ROW_TICKS ? left : TN_ROW_TICKS;

@@ -490,6 +490,86 @@ static tn_error order_cores(build *b)
     return error;
 }
 
+/* Rows for signals, handed on: a signal needs its row from the step that makes it to the last that reads it. */
+typedef struct {
+    uint32_t *last;  /* [n_signals]: the last step that reads it: 1 + level, or one more than all levels for outputs */
+    uint32_t *free;  /* a stack of rows */
+    uint32_t *ends;  /* signals by last step */
+    uint32_t *begin; /* [steps + 1] into ends */
+    size_t n_free;
+} row_plan;
+
+static void find_last_steps(const build *b, row_plan *plan)
+{
+    const tn_batch_tables *out = b->out;
+    const tn_program *programs = b->programs.items;
+    const uint32_t *row_begin = b->row_begin.items, *row_signals = b->row_signals.items;
+    for (size_t level = 0; level < out->n_levels; level++)
+        for (uint32_t i = out->level_begin[level]; i < out->level_begin[level + 1]; i++) {
+            const tn_batch_core *core = &out->cores[out->order[i]];
+            uint32_t first = row_begin[core->first_row], end = row_begin[core->first_row + programs[core->program].n_rows];
+            for (uint32_t k = first; k < end; k++)
+                plan->last[row_signals[k]] = (uint32_t)level + 1; /* levels come in order: the greatest stays */
+        }
+    for (uint32_t i = 0; i < out->output_begin[out->output_pins]; i++)
+        plan->last[out->output_signals[i]] = (uint32_t)out->n_levels + 1;
+    for (size_t i = 0; i < out->n_signals; i++)
+        plan->begin[plan->last[i] + 1]++;
+    sum_counts(plan->begin, out->n_levels + 2);
+    for (size_t i = 0; i < out->n_signals; i++)
+        plan->ends[plan->begin[plan->last[i]]++] = (uint32_t)i;
+    for (size_t step = out->n_levels + 2; step > 0; step--) /* placing moved every beginning to the next */
+        plan->begin[step] = plan->begin[step - 1];
+    plan->begin[0] = 0;
+}
+
+static void hold(tn_batch_tables *out, row_plan *plan, uint32_t first, uint32_t end)
+{
+    for (uint32_t signal = first; signal < end; signal++)
+        out->signal_row[signal] = plan->n_free ? plan->free[--plan->n_free] : (uint32_t)out->n_held++;
+}
+
+static void assign_rows(const build *b, row_plan *plan)
+{
+    tn_batch_tables *out = b->out;
+    const tn_program *programs = b->programs.items;
+    hold(out, plan, 0, out->pin_signals[out->input_pins]);
+    for (size_t step = 1; step <= out->n_levels; step++) {
+        /* what the steps before this one read last makes room; signals that nobody reads keep a row each */
+        for (uint32_t i = plan->begin[step - 1]; step > 1 && i < plan->begin[step]; i++)
+            plan->free[plan->n_free++] = out->signal_row[plan->ends[i]];
+        for (uint32_t i = out->level_begin[step - 1]; i < out->level_begin[step]; i++) {
+            const tn_batch_core *core = &out->cores[out->order[i]];
+            const uint32_t *signals = out->class_signals + core->first_class;
+            hold(out, plan, signals[0], signals[programs[core->program].n_classes]);
+        }
+    }
+    uint32_t *row_signals = b->row_signals.items;
+    for (size_t i = 0; i < b->row_signals.count; i++)
+        row_signals[i] = out->signal_row[row_signals[i]];
+    for (uint32_t i = 0; i < out->output_begin[out->output_pins]; i++)
+        out->output_signals[i] = out->signal_row[out->output_signals[i]];
+}
+
+static tn_error plan_rows(const build *b)
+{
+    tn_batch_tables *out = b->out;
+    size_t n = out->n_signals + 1;
+    row_plan plan = {calloc(n, sizeof *plan.last), calloc(n, sizeof *plan.free), calloc(n, sizeof *plan.ends),
+                     calloc(out->n_levels + 3, sizeof *plan.begin), 0};
+    out->signal_row = calloc(n, sizeof *out->signal_row);
+    int ok = plan.last && plan.free && plan.ends && plan.begin && out->signal_row;
+    if (ok) {
+        find_last_steps(b, &plan);
+        assign_rows(b, &plan);
+    }
+    free(plan.last);
+    free(plan.free);
+    free(plan.ends);
+    free(plan.begin);
+    return ok ? TN_OK : TN_ERROR_MEMORY;
+}
+
 static tn_error check_memoryless(const tn_chip *chip)
 {
     for (size_t i = 0; i < chip->n_cores * chip->neurons; i++)
@@ -517,7 +597,9 @@ static tn_error build_all(build *b)
         return TN_ERROR_MEMORY;
     if ((error = find_classes(b)) || (error = connect(b)) || (error = find_programs(b)))
         return error;
-    return order_cores(b);
+    if ((error = order_cores(b)))
+        return error;
+    return plan_rows(b);
 }
 
 tn_error tn_batch_build(tn_batch_tables *tables, const tn_chip *chip)
@@ -563,7 +645,7 @@ void tn_batch_tables_free(tn_batch_tables *tables)
                            tables->classes,       tables->literals,     tables->fan_out,      tables->row_begin,
                            tables->row_signals,   tables->pin_signals,  tables->class_signals, tables->signal_delay,
                            tables->class_hops,    tables->class_of,     tables->used,         tables->output_begin,
-                           tables->output_signals};
+                           tables->output_signals, tables->signal_row};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
     memset(tables, 0, sizeof *tables);

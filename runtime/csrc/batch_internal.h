@@ -53,15 +53,17 @@ typedef struct {
     uint16_t *literals;         /* a literal's first word among the rows' words */
     uint32_t *fan_out;
     uint32_t *row_begin;        /* by row of all cores, one more at the end: into row_signals */
-    uint32_t *row_signals;
+    uint32_t *row_signals;      /* where those signals are held */
     uint32_t *pin_signals;      /* [input pins + 1] */
     uint32_t *class_signals;    /* by class of all cores, one more at the end */
     uint8_t *signal_delay;      /* [n_signals] */
+    uint32_t *signal_row;       /* [n_signals]: where it is held: signals that are done with make room for others */
+    size_t n_held;              /* rows to hold signals */
     int64_t *class_hops;        /* by class of all cores: hops when the class fires once */
     uint8_t *class_of;          /* [N, M] class within the core; unused neurons 0 */
     uint8_t *used;              /* [N, M] */
     uint32_t *output_begin;     /* [output pins + 1] into output_signals */
-    uint32_t *output_signals;   /* signals of delay 0 */
+    uint32_t *output_signals;   /* where signals of delay 0 are held */
 } tn_batch_tables;
 
 /* TN_OK, or an error with everything freed. */
@@ -71,7 +73,7 @@ void tn_batch_tables_free(tn_batch_tables *tables);
 /* One row's worth of time. */
 typedef struct {
     const tn_batch_tables *tables;
-    uint64_t (*signals)[TN_ROW_WORDS]; /* [n_signals] */
+    uint64_t (*rows)[TN_ROW_WORDS];    /* [tables->n_held] */
     uint16_t *history;                 /* [n_signals]: the source's last 16 ticks, bit 15 the latest */
     size_t ticks;                      /* 1..TN_ROW_TICKS of the row are wanted */
     uint64_t wanted[TN_ROW_WORDS] __attribute__((aligned(64))); /* a bit for each */

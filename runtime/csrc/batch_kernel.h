@@ -204,9 +204,9 @@ TN_FN static inline int64_t gather(const tn_block *block, const tn_batch_core *c
     tally events = {0};
     for (int r = 0; r < program->n_rows; r++) {
         uint64_t *plain = (uint64_t *)&rows[2 * r];
-        copy_row(plain, block->signals[tables->row_signals[begin[r]]]);
+        copy_row(plain, block->rows[tables->row_signals[begin[r]]]);
         for (uint32_t i = begin[r] + 1; i < begin[r + 1]; i++)
-            join_row(plain, block->signals[tables->row_signals[i]]);
+            join_row(plain, block->rows[tables->row_signals[i]]);
         invert_row((uint64_t *)&rows[2 * r + 1], plain);
         tally_add(&events, count_bits(plain, block->wanted), fan_out[r]);
     }
@@ -233,23 +233,25 @@ TN_FN static inline void emit(const tn_block *block, const uint64_t *words, uint
     for (; signal < end; signal++) {
         int delay = block->tables->signal_delay[signal];
         if (!delay) {
-            copy_row(block->signals[signal], words);
+            copy_row(block->rows[block->tables->signal_row[signal]], words);
             continue;
         }
-        shift_row(block->signals[signal], words, delay, block->history[signal]);
+        shift_row(block->rows[block->tables->signal_row[signal]], words, delay, block->history[signal]);
         block->history[signal] = latest_ticks(words, block->history[signal], block->ticks);
     }
 }
 
-/* Starts loading row r of a core that will be evaluated soon. */
-TN_FN static inline void prefetch_row(const tn_block *block, size_t core, int r)
+/* Starts loading the k-th of n parts of the rows of a core that will be evaluated soon. */
+TN_FN static inline void prefetch_rows(const tn_block *block, size_t core, int k, int n)
 {
     const tn_batch_tables *tables = block->tables;
     const tn_batch_core *next = &tables->cores[core];
-    if (r < tables->programs[next->program].n_rows) {
-        const char *signal = (const char *)block->signals[tables->row_signals[tables->row_begin[next->first_row + (size_t)r]]];
-        __builtin_prefetch(signal, 0, 2); /* not yet to the first level, which this core's rows fill */
-        __builtin_prefetch(signal + 64, 0, 2);
+    int rows = tables->programs[next->program].n_rows;
+    const uint32_t *begin = tables->row_begin + next->first_row;
+    for (int r = rows * k / n; r < rows * (k + 1) / n; r++) {
+        const char *row = (const char *)block->rows[tables->row_signals[begin[r]]];
+        __builtin_prefetch(row, 0, 2); /* not yet to the first level, which this core's rows fill */
+        __builtin_prefetch(row + 64, 0, 2);
     }
 }
 
@@ -266,7 +268,7 @@ TN_FN static void evaluate_core(const tn_block *block, size_t c, size_t next, tn
     result->events = gather(block, core, program, rows);
     tally spikes = {0}, hops = {0};
     for (int k = 0; k < program->n_classes; k++, class++) {
-        prefetch_row(block, next, k);
+        prefetch_rows(block, next, k, program->n_classes);
         evaluate_class(rows, class, literals + class->stream, chunks, fired);
         size_t source = core->first_class + (size_t)class->number;
         const uint32_t *signal = tables->class_signals + source;
@@ -405,7 +407,7 @@ TN_FN static void write_outputs(const tn_block *block, uint8_t *outputs, size_t 
             const uint32_t *signal = tables->output_begin + first + begin;
             for (size_t p = 0; p < here; p++)
                 for (uint32_t i = signal[p]; i < signal[p + 1]; i++)
-                    words[p] |= block->signals[tables->output_signals[i]][tile / 64];
+                    words[p] |= block->rows[tables->output_signals[i]][tile / 64];
             unpack_tile(outputs + tile * all + first + begin, all, words, here, ticks);
         }
 }
