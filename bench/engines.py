@@ -174,7 +174,9 @@ def reference(report: Report, path: Path | None, threads: int, rounds: int, nump
         "batch engine, two threads over one" if threads == 2 else f"batch engine, {threads} threads over one",
         ratio=median_ratio(fps, found["one thread"]),
     )
-    by_variant = rates({v: feed(BatchEngine(config, threads=threads, variant=v), FRAMES, rng) for v in variants}, rounds)
+    by_variant = rates(
+        {v: feed(BatchEngine(config, threads=threads, variant=v), FRAMES, rng) for v in variants}, rounds
+    )
     for variant in variants:
         report.add(
             f"batch engine, {variant}",

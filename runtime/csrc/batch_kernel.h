@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { VECTORS = TN_ROW_WORDS * 8 / (int)sizeof(TN_V), CHUNKS = VECTORS / TN_LANES };
+enum { VECTORS = TN_ROW_WORDS * 8 / (int)sizeof(TN_V) };
 
 /* TN_LANES vectors that go through the same operations. */
 typedef struct {

@@ -29,13 +29,4 @@ static inline uint64_t tn_spread_bits(uint64_t bits)
     return (bytes + UINT64_C(0x00406070787c7e7f)) >> 7 & UINT64_C(0x0101010101010101);
 }
 
-/* bytes[i] = bit i, for i below n, 0..64. */
-static inline void tn_expand_bits(uint8_t *bytes, uint64_t bits, size_t n)
-{
-    for (size_t i = 0; i < n; i += 8) {
-        uint64_t eight = tn_spread_bits(bits >> i & 255);
-        memcpy(bytes + i, &eight, n - i < 8 ? n - i : 8);
-    }
-}
-
 #endif

@@ -157,9 +157,16 @@ static void read_connections(tn_tick_tables *tables, const tn_chip *chip, size_t
     core->lanes_used = (uint16_t)((chip->neurons + 63) / 64 * 64);
 }
 
-/* The unique tables while they are being found. */
+/* What decides a core's rows; its parameters are decided by its neuron types alone. */
+typedef struct {
+    uint64_t used[TN_NEURON_WORDS];
+    uint64_t crossbar;
+} rows_key;
+
+/* The unique tables while they are being found: numbers, and for each the first core that has it. */
 typedef struct {
     tn_intern rows, types, parameters;
+    uint32_t *rows_core, *parameters_core;
     uint32_t *parameters_wide, *parameters_narrow; /* by parameters number: 1 + lane table number, or 0 */
     size_t parameters_capacity;
     uint32_t n_wide, n_narrow;
@@ -171,6 +178,8 @@ static void collection_free(collection *c)
     tn_intern_free(&c->rows);
     tn_intern_free(&c->types);
     tn_intern_free(&c->parameters);
+    free(c->rows_core);
+    free(c->parameters_core);
     free(c->parameters_wide);
     free(c->parameters_narrow);
     free(c->of_core);
@@ -182,47 +191,58 @@ static tn_error collect(collection *all, const tn_chip *chip)
     type_masks types;
     parameters p;
     size_t n = chip->n_cores;
-    tn_intern_init(&all->rows, sizeof rows);
+    tn_intern_init(&all->rows, sizeof(rows_key));
     tn_intern_init(&all->types, sizeof types);
-    tn_intern_init(&all->parameters, sizeof p);
+    tn_intern_init(&all->parameters, chip->neurons * sizeof *chip->neuron_type);
     all->of_core = calloc(n + 1, sizeof *all->of_core);
+    all->rows_core = calloc(n + 1, sizeof *all->rows_core);
+    all->parameters_core = calloc(n + 1, sizeof *all->parameters_core);
     all->parameters_wide = calloc(n + 1, sizeof *all->parameters_wide);
     all->parameters_narrow = calloc(n + 1, sizeof *all->parameters_narrow);
-    if (!all->of_core || !all->parameters_wide || !all->parameters_narrow)
+    if (!all->of_core || !all->rows_core || !all->parameters_core || !all->parameters_wide || !all->parameters_narrow)
         return TN_ERROR_MEMORY;
     for (size_t c = 0; c < n; c++) {
+        rows_key key = {.crossbar = (uint64_t)chip->crossbar_index[c]};
+        tn_chip_used(chip, c, key.used);
         tn_chip_rows(chip, c, rows.rows);
         read_types(&types, chip, c);
         spread(&p, chip, c);
-        size_t row = tn_intern_add(&all->rows, &rows), type = tn_intern_add(&all->types, &types);
-        size_t parameter = tn_intern_add(&all->parameters, &p);
+        size_t known_rows = all->rows.count, known_parameters = all->parameters.count;
+        size_t row = tn_intern_add(&all->rows, &key), type = tn_intern_add(&all->types, &types);
+        size_t parameter = tn_intern_add(&all->parameters, chip->neuron_type + c * chip->neurons);
         if (row == SIZE_MAX || type == SIZE_MAX || parameter == SIZE_MAX)
             return TN_ERROR_MEMORY;
+        if (row == known_rows)
+            all->rows_core[row] = (uint32_t)c;
+        if (parameter == known_parameters)
+            all->parameters_core[parameter] = (uint32_t)c;
         int wide = is_wide(&p, &rows, &types);
         uint32_t *number = (wide ? all->parameters_wide : all->parameters_narrow) + parameter;
         uint32_t *count = wide ? &all->n_wide : &all->n_narrow;
         if (!*number)
             *number = ++*count;
-        all->of_core[c] = (references){(uint32_t)row, (uint32_t)type, (uint32_t)parameter, (uint8_t)wide, p.kind, p.draws};
+        all->of_core[c] =
+            (references){(uint32_t)row, (uint32_t)type, (uint32_t)parameter, (uint8_t)wide, p.kind, p.draws};
     }
     return TN_OK;
 }
 
-static void fill_lanes(tn_tick_tables *tables, const collection *all)
+static void fill_lanes(tn_tick_tables *tables, const tn_chip *chip, const collection *all)
 {
-    const parameters *p = (const parameters *)(const void *)all->parameters.keys;
+    parameters p;
     int16_t(*narrow)[TN_FIELDS][TN_NEURONS] = tables->narrow;
     int32_t(*wide)[TN_FIELDS][TN_NEURONS] = tables->wide;
     uint8_t(*stochastic)[TN_NEURONS][TN_AXON_TYPES + 1] = tables->stochastic;
     for (size_t i = 0; i < all->parameters.count; i++) {
-        memcpy(tables->initial[i], p[i].initial, sizeof p[i].initial);
-        memcpy(stochastic[i], p[i].stochastic, sizeof p[i].stochastic);
+        spread(&p, chip, all->parameters_core[i]);
+        memcpy(tables->initial[i], p.initial, sizeof p.initial);
+        memcpy(stochastic[i], p.stochastic, sizeof p.stochastic);
         uint32_t n = all->parameters_narrow[i], w = all->parameters_wide[i];
         if (w)
-            memcpy(wide[w - 1], p[i].field, sizeof p[i].field);
+            memcpy(wide[w - 1], p.field, sizeof p.field);
         for (int f = 0; n && f < TN_FIELDS; f++)
             for (int j = 0; j < TN_NEURONS; j++)
-                narrow[n - 1][f][j] = (int16_t)p[i].field[f][j];
+                narrow[n - 1][f][j] = (int16_t)p.field[f][j];
     }
 }
 
@@ -353,13 +373,14 @@ static tn_error store(tn_tick_tables *tables, const tn_chip *chip, const collect
         !tables->stochastic || !tables->rows || !tables->of_type || !tables->narrow ||
         !tables->wide || !tables->potentials)
         return TN_ERROR_MEMORY;
+    for (size_t i = 0; i < n_rows; i++)
+        tn_chip_rows(chip, all->rows_core[i], ((crossbar_rows *)tables->rows)[i].rows);
     if (n) {
-        memcpy(tables->rows, all->rows.keys, n_rows * sizeof(crossbar_rows));
         memcpy(tables->of_type, all->types.keys, all->types.count * sizeof(type_masks));
     }
     for (size_t c = 0; c < n; c++)
         read_connections(tables, chip, c);
-    fill_lanes(tables, all);
+    fill_lanes(tables, chip, all);
     point_cores(tables, all);
     return with_palettes ? make_palettes(tables, all) : TN_OK;
 }
