@@ -159,3 +159,11 @@ def test_batch_engine_over_many_blocks(variant: str) -> None:
         )
         engine = BatchEngine(config, threads=2, variant=variant)
         assert_agree(config, TickEngine(config), {variant: engine}, seed, [1500, 1024, 700])
+
+
+@pytest.mark.parametrize("variant", list(_native.variants()))
+def test_chips_large_enough_for_lists_of_spikes(variant: str) -> None:
+    """From 512 cores on, spikes in flight go through lists that overflow when many neurons fire."""
+    config = random_chip(np.random.default_rng(11), 520, 12, 64, draws=False, density=0.5)
+    engines: dict[str, Engine] = {str(n): TickEngine(config, threads=n, variant=variant) for n in (1, 3)}
+    assert_agree(config, NumpyEngine(config), engines, 1, [1, 30, 17])
