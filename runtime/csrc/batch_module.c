@@ -1,9 +1,9 @@
 /* Python's view of the batch engine: a capsule and the functions on it. runtime/_native.pyi has the signatures. */
-#include <stdlib.h>
-
 #include "binding.h"
 #include "batch.h"
 #include "schedule.h"
+
+#include <stdlib.h>
 
 static const char CAPSULE[] = "tncc.runtime._native.batch";
 

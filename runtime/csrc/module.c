@@ -2,8 +2,7 @@
 #include "binding.h"
 #include "variant.h"
 
-/* The placer's unit lives with the passes; a build without that folder still has the simulator. */
-__attribute__((weak)) int tn_place_register(PyObject *module);
+int tn_place_register(PyObject *module); /* the placer's unit lives with the passes: passes/csrc/place_module.c */
 
 /* The names of the variants this processor runs, by number, slowest first. */
 static PyObject *variants(PyObject *self, PyObject *unused)
@@ -37,7 +36,7 @@ PyMODINIT_FUNC PyInit__native(void)
     PyObject *module = PyModule_Create(&definition);
     if (!module)
         return NULL;
-    if (tn_tick_register(module) || tn_batch_register(module) || (tn_place_register && tn_place_register(module))) {
+    if (tn_tick_register(module) || tn_batch_register(module) || tn_place_register(module)) {
         Py_DECREF(module);
         return NULL;
     }

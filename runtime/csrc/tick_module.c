@@ -1,8 +1,8 @@
 /* Python's view of the tick engine: a capsule and the functions on it. runtime/_native.pyi has the signatures. */
-#include <stdlib.h>
-
 #include "binding.h"
 #include "tick.h"
+
+#include <stdlib.h>
 
 static const char CAPSULE[] = "tncc.runtime._native.tick";
 
