@@ -88,6 +88,7 @@ def svg(mesh: Mesh, title: str) -> str:
     """The mesh as an SVG document: cores coloured by layer, chip borders, legend with core counts."""
     height, width = mesh.layer.shape
     cell = max(2, min(12, 1024 // max(height, width)))
+    gap = 1 if cell > 3 else 0  # a hairline between cores, where there is room
     total = len(mesh.names)
     left, top = 16, 44
     entries = [
@@ -110,12 +111,10 @@ def svg(mesh: Mesh, title: str) -> str:
         f'<rect x="{left}" y="{top}" width="{width * cell}" height="{height * cell}" fill="#e8e8e8"/>',
     ]
     for i in range(total):
-        out.append(f'<path fill="{color(i, total)}" d="{_squares(mesh.layer == i, left, top, cell)}"/>')
+        out.append(f'<path fill="{color(i, total)}" d="{squares(mesh.layer == i, left, top, cell, gap)}"/>')
     if np.any(mesh.layer == DEFECT):
-        out.append(f'<path fill="#000000" d="{_squares(mesh.layer == DEFECT, left, top, cell)}"/>')
-    borders = [f"M{left + x * cell} {top}v{height * cell}" for x in range(0, width + 1, mesh.chip[0])]
-    borders += [f"M{left} {top + y * cell}h{width * cell}" for y in range(0, height + 1, mesh.chip[1])]
-    out.append(f'<path stroke="#404040" fill="none" d="{"".join(borders)}"/>')
+        out.append(f'<path fill="#000000" d="{squares(mesh.layer == DEFECT, left, top, cell, gap)}"/>')
+    out.append(f'<path stroke="#404040" fill="none" d="{chip_borders(mesh.layer.shape, mesh.chip, left, top, cell)}"/>')
     for i, (fill, text) in enumerate(entries):
         y = top + 18 * i
         out.append(f'<rect x="{legend_x}" y="{y}" width="12" height="12" fill="{fill}"/>')
@@ -123,10 +122,15 @@ def svg(mesh: Mesh, title: str) -> str:
     return "\n".join([*out, "</svg>", ""])
 
 
-def _squares(mask: Array, left: int, top: int, cell: int) -> str:
-    """SVG path data: one rectangle per horizontal run of set cores, with a hairline gap between rows and cores."""
-    gap = 1 if cell > 3 else 0
-    return "".join(
-        f"M{left + x * cell} {top + y * cell}h{cell - gap}v{cell - gap}h{gap - cell}z"
-        for y, x in np.argwhere(mask).tolist()
-    )
+def squares(mask: Array, left: int, top: int, cell: int, gap: int = 0) -> str:
+    """SVG path data: a square of side `cell - gap` for every set element of mask [height, width], in units of cell."""
+    side = cell - gap
+    return "".join(f"M{left + x * cell} {top + y * cell}h{side}v{side}h{-side}z" for y, x in np.argwhere(mask).tolist())
+
+
+def chip_borders(shape: tuple[int, ...], chip: tuple[int, int], left: int, top: int, cell: int) -> str:
+    """SVG path data: the lines around and between chips of `chip` (x, y) cores on a mesh of shape (height, width)."""
+    height, width = shape
+    lines = [f"M{left + x * cell} {top}v{height * cell}" for x in range(0, width + 1, chip[0])]
+    lines += [f"M{left} {top + y * cell}h{width * cell}" for y in range(0, height + 1, chip[1])]
+    return "".join(lines)

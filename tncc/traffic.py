@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tncc.errors import InputError
 from tncc.ir.routing import Routes
+from tncc.placement import chip_borders, squares
 from tncc.program import Program
 from tncc.report import routes_of
 
@@ -85,15 +86,12 @@ def svg(program: Program, title: str) -> str:
     ]
     levels = np.ceil(load / most * 16).astype(int)
     for level in range(17):
-        cells = np.argwhere(levels == level).tolist()
-        if cells:
+        here = levels == level
+        if here.any():
             fill = f"#{255 - 6 * level:02x}{245 - 14 * level:02x}{235 - 14 * level:02x}"
-            path = "".join(f"M{left + x * cell} {top + y * cell}h{cell}v{cell}h-{cell}z" for y, x in cells)
-            out.append(f'<path fill="{fill}" d="{path}"/>')
-    mesh_x, mesh_y = program.config.mesh[:2]
-    borders = [f"M{left + x * cell} {top}v{height * cell}" for x in range(0, width + 1, mesh_x)]
-    borders += [f"M{left} {top + y * cell}h{width * cell}" for y in range(0, height + 1, mesh_y)]
-    out.append(f'<path stroke="#404040" fill="none" d="{"".join(borders)}"/>')
+            out.append(f'<path fill="{fill}" d="{squares(here, left, top, cell)}"/>')
+    borders = chip_borders(load.shape, program.config.mesh[:2], left, top, cell)
+    out.append(f'<path stroke="#404040" fill="none" d="{borders}"/>')
     caption = f"0 (light) to {most:,.0f} connections (dark); mean {found.mean_hops:.2f} hops"
     out.append(f'<text x="{left}" y="{top + height * cell + 24}">{caption}</text>')
     return "\n".join([*out, "</svg>", ""])
