@@ -1,4 +1,4 @@
-"""Every error that tncc raises on purpose. The one leaf module that all four folders may import."""
+"""Every error that tncc raises on purpose. A leaf module, like tncc.files: all four folders may import it."""
 
 from __future__ import annotations
 
