@@ -391,6 +391,14 @@ def qonnx_bipolar(net: Net) -> onnx.ModelProto:
     return net.model(net.add("BipolarQuant", x, f32(1), domain=QONNX))
 
 
+@family
+def qonnx_trunc(net: Net) -> onnx.ModelProto:
+    """Sums whose lowest bits Trunc drops, rounding down, before the comparison."""
+    x = net.conv(net.first(), net.trinary(6, 4, 3, 3))
+    x = net.add("Trunc", x, f32(1), f32(0), f32(8), f32(7), domain=QONNX, rounding_mode="FLOOR")
+    return net.last(net.step(x, 1), 6)
+
+
 # --- the table -------------------------------------------------------------------------------------------------------
 
 

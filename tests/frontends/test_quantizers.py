@@ -10,6 +10,8 @@ import onnx
 import pytest
 from support.onnx_models import model, node, run
 
+import tncc
+from bench.zoo import ZOO, frames
 from tncc import CompileError
 from tncc.frontends.onnx import load
 from tncc.ir import interpreter, ops
@@ -212,6 +214,29 @@ def test_int8_weights() -> None:
     assert isinstance(linear, ops.Linear)
     np.testing.assert_array_equal(linear.weight, codes * scale[:, None])
     assert [len(np.unique(np.abs(row))) for row in linear.weight] == [2, 2]
+
+
+@pytest.mark.parametrize("name", ["qonnx_trinary_weights", "qonnx_bipolar", "qonnx_trunc"])
+def test_qonnx_runs_the_models_alike(name: str) -> None:
+    """The chip against qonnx's own execution of the source model, quantizers and all."""
+    pytest.importorskip("qonnx")
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        proto = ZOO[name](rng)
+        (given,), (returned,) = proto.graph.input, proto.graph.output
+        x = frames(proto, 100, rng)[given.name]
+        found = tncc.compile(proto, effort="low").run(x)
+        fixed = onnx.ModelProto()  # qonnx runs models of fixed shape
+        fixed.CopyFrom(proto)
+        fixed.graph.input[0].CopyFrom(onnx.helper.make_tensor_value_info(given.name, 1, x.shape))
+        fixed.graph.output[0].CopyFrom(onnx.helper.make_tensor_value_info(returned.name, 1, np.shape(found)))
+        del fixed.graph.value_info[:]
+        expected = execute_onnx(ModelWrapper(fixed).transform(InferShapes()), {given.name: x})[returned.name]
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_real_qonnx_definitions() -> None:
