@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.random_chips import seeded_chip
 
-from tests.support.random_chips import random_chip
 from tests.support.scalar_chip import ScalarChip, output_pins
 from tncc.errors import CompileError, InputError
 from tncc.ir.chip import Chip
@@ -47,7 +47,7 @@ def netlist_of(config: ChipConfig, latencies: tuple[int, ...]) -> Netlist:
 def test_equals_the_scalar_specification(seed: int, latencies: tuple[int, ...]) -> None:
     rng = np.random.default_rng(seed)
     cores, axons, neurons = (int(n) for n in rng.integers(1, 7, 3))
-    config = random_chip(seed, cores=cores, axons=axons, neurons=neurons, stochastic=False)
+    config = seeded_chip(seed, cores=cores, axons=axons, neurons=neurons, stochastic=False)
     netlist = netlist_of(config, latencies)
     verify(netlist)
     frames = int(rng.integers(1, 12))
@@ -65,7 +65,7 @@ def test_equals_the_scalar_specification(seed: int, latencies: tuple[int, ...]) 
 
 
 def test_random_draws_are_refused() -> None:
-    config = random_chip(3, cores=2, axons=3, neurons=3)
+    config = seeded_chip(3, cores=2, axons=3, neurons=3)
     types = config.neuron_types | {"threshold_random_bits": np.full_like(config.neuron_types["reset_mode"], 8)}
     netlist = netlist_of(replace(config, neuron_types=types), (1,))
     with pytest.raises(CompileError, match=r"core 0, neuron \d \(random\) draws random numbers"):
@@ -81,7 +81,7 @@ def test_random_draws_are_refused() -> None:
     ],
 )
 def test_wrong_inputs(frames: dict[str, np.ndarray], message: str) -> None:
-    config = random_chip(3, cores=2, axons=3, neurons=3, stochastic=False)
+    config = seeded_chip(3, cores=2, axons=3, neurons=3, stochastic=False)
     given = {name: np.full((2, config.input_pins), 2) if x is None else x for name, x in frames.items()}
     with pytest.raises(InputError, match=message):
         run_frames(netlist_of(config, (1,)), given)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.random_chips import all_probes, random_chip, random_input
 
-from tests.runtime.random_chips import all_probes, random_chip, random_input
 from tncc.runtime import _native
 from tncc.runtime.config import ChipConfig
 from tncc.runtime.engine import Engine, Events, RunResult

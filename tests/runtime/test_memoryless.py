@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.random_chips import DTYPES, random_chip, typed
 
-from tests.runtime.random_chips import DTYPES, random_chip, typed
 from tncc.runtime.config import NEURON_FIELDS, UNCONNECTED, ChipConfig
 from tncc.runtime.engine import Events, target_hops
 from tncc.runtime.engine_numpy import NumpyEngine

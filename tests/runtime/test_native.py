@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from support.random_chips import random_chip
 
-from tests.runtime.random_chips import random_chip
 from tncc.errors import InputError
 from tncc.runtime import _native
 from tncc.runtime.config import ChipConfig

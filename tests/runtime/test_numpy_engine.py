@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.random_chips import random_chip, random_events
+from support.random_chips import random_events, seeded_chip
 from support.scalar_chip import ScalarChip, output_pins, xorshift
 
 from tncc.errors import InputError
@@ -24,7 +24,7 @@ def everything(config):
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 1 << 30), cores=st.integers(1, 4), axons=st.integers(1, 12), neurons=st.integers(1, 12))
 def test_equals_the_scalar_specification(seed, cores, axons, neurons):
-    config = random_chip(seed, cores=cores, axons=axons, neurons=neurons)
+    config = seeded_chip(seed, cores=cores, axons=axons, neurons=neurons)
     ticks = 40
     events = random_events(seed, config, ticks, 60)
     expected_spikes, expected_potentials = ScalarChip(config).run(ticks, events)
@@ -44,7 +44,7 @@ def test_equals_the_scalar_specification(seed, cores, axons, neurons):
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1 << 30), split=st.integers(0, 30))
 def test_state_persists_between_runs_and_reset_restores_it(seed, split):
-    config = random_chip(seed, cores=3, axons=9, neurons=10)
+    config = seeded_chip(seed, cores=3, axons=9, neurons=10)
     ticks, rng = 30, np.random.default_rng(seed)
     pins = rng.integers(0, 2, (ticks, config.input_pins)).astype(np.uint8)
     record, probes = everything(config)
@@ -68,7 +68,7 @@ def test_state_persists_between_runs_and_reset_restores_it(seed, split):
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1 << 30))
 def test_pins_are_events_on_their_axons(seed):
-    config = random_chip(seed, cores=2, axons=6, neurons=7)
+    config = seeded_chip(seed, cores=2, axons=6, neurons=7)
     pins = np.random.default_rng(seed).integers(0, 2, (20, config.input_pins)).astype(np.uint8)
     tick, connection = np.nonzero(pins[:, config.input_pin])
     events = Events(tick, config.input_core[connection], config.input_axon[connection], config.input_delay[connection])
@@ -94,7 +94,7 @@ def test_known_states_from_seed_ffffffff():
     assert " ".join(f"{x:08x}" for x in sequence(np.array([0xFFFFFFFF], np.uint32), 8)[0]) == expected
 
 
-CHIP = random_chip(1, cores=2, axons=5, neurons=6)
+CHIP = seeded_chip(1, cores=2, axons=5, neurons=6)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.engines import ENGINES
-from support.random_chips import random_chip, random_events
+from support.random_chips import random_events, seeded_chip
 
 TICKS = 200
 
@@ -20,7 +20,7 @@ TICKS = 200
     stochastic=st.booleans(),
 )
 def test_200_ticks(seed, cores, axons, neurons, stochastic):
-    config = random_chip(seed, cores=cores, axons=axons, neurons=neurons, stochastic=stochastic)
+    config = seeded_chip(seed, cores=cores, axons=axons, neurons=neurons, stochastic=stochastic)
     events = random_events(seed, config, TICKS, 30 * cores * axons // 4)
     pins = np.random.default_rng(seed).integers(0, 2, (TICKS, config.input_pins)).astype(np.uint8)
     record = np.ones(config.neuron_type.shape, bool)

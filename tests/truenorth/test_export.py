@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.model_text import MODEL
-from support.random_chips import random_chip
+from support.random_chips import seeded_chip
 
 from tncc.backends.truenorth import exportable, save
 from tncc.builder import ChipBuilder, Neuron
@@ -23,7 +23,7 @@ from tncc.runtime.engine_numpy import NumpyEngine
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 1 << 30), cores=st.integers(1, 6), size=st.integers(1, 20))
 def test_import_of_export_is_the_chip(tmp_path_factory, seed, cores, size):
-    config = random_chip(seed, cores=cores, axons=size, neurons=size, ibm=True)
+    config = seeded_chip(seed, cores=cores, axons=size, neurons=size, ibm=True)
     path = tmp_path_factory.mktemp("export") / "model.json"
     save(config, {}, path)
     found, _ = load(path)
@@ -95,7 +95,7 @@ def test_unwritable_folder(tmp_path):
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 1 << 30))
 def test_canonical_form_is_the_same_machine_whatever_the_tables(seed):
-    config = random_chip(seed, cores=4, axons=6, neurons=6)
+    config = seeded_chip(seed, cores=4, axons=6, neurons=6)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(config.crossbars))
     kinds = rng.permutation(np.repeat(np.arange(len(config.neuron_types["leak"])), 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.random_chips import random_chip
+from support.random_chips import seeded_chip
 
 from tncc.errors import FormatError, InputError
 from tncc.frontends.tnbin import to_netlist
@@ -12,7 +12,7 @@ from tncc.frontends.truenorth import placed
 
 
 def test_id_order():
-    config = placed(random_chip(0, cores=70, axons=3, neurons=3), {}, "id-order")
+    config = placed(seeded_chip(0, cores=70, axons=3, neurons=3), {}, "id-order")
     assert (config.core_x[[0, 63, 64, 69]].tolist(), config.core_y[[0, 63, 64, 69]].tolist()) == (
         [0, 63, 0, 5],
         [0, 0, 1, 1],
@@ -22,7 +22,7 @@ def test_id_order():
 
 
 def test_place_cores_places_every_core_once():
-    config = placed(random_chip(1, cores=70, axons=3, neurons=3), {}, "place-cores", seed=3)
+    config = placed(seeded_chip(1, cores=70, axons=3, neurons=3), {}, "place-cores", seed=3)
     config.check()
     assert (config.core_x >= 0).all()
     again = placed(config, {}, "place-cores", seed=3)
@@ -32,7 +32,7 @@ def test_place_cores_places_every_core_once():
 
 
 def test_to_netlist_keeps_every_array():
-    config = random_chip(2, cores=4, axons=5, neurons=6)
+    config = seeded_chip(2, cores=4, axons=5, neurons=6)
     netlist = to_netlist(config, {})
     for name in (
         "crossbars",
