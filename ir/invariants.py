@@ -101,20 +101,25 @@ def no_real_on_chip(graph: Graph, chip: Chip) -> Iterator[str]:
 
 @invariant(Graph)
 def filters_fit(graph: Graph, chip: Chip) -> Iterator[str]:
-    """The features that share cores read, at one position, no more inputs than a core takes (two axons an input)."""
+    """The features that share cores need, at one position, no more axons than a core has."""
     for op in graph.ops:
         if isinstance(op, SpikingConv2d):
-            for label, inputs in enumerate(group_inputs(op)):
-                if inputs > chip.axon_pairs:
-                    yield (
-                        f"{op.location}: feature group {label} reads {inputs} inputs; a core takes {chip.axon_pairs}"
-                    )
+            for label, axons in enumerate(group_axons(op)):
+                if axons > chip.axons:
+                    yield f"{op.location}: feature group {label} needs {axons} axons; a core has {chip.axons}"
 
 
-def group_inputs(op: SpikingConv2d) -> Array:
-    """int64 [labels]: how many inputs with a nonzero weight the features of each label read at one position."""
+def filter_axons(op: SpikingConv2d) -> Array:
+    """bool [features, axons]: which axons each feature needs at one position: one for every sign of every input in
+    reach of its convolution group. Features of one convolution group with the same column set share that axon."""
+    flat = op.weight.reshape(op.weight.shape[0], -1)
+    return np.concatenate([flat > 0, flat < 0], axis=1)
+
+
+def group_axons(op: SpikingConv2d) -> Array:
+    """int64 [labels]: how many axons the features of each label need together at one position."""
     out = op.weight.shape[0]
-    used = (op.weight != 0).reshape(out, -1)
+    used = filter_axons(op)
     # features of one label and one convolution group read the same channels, so their filters overlap
     group = np.arange(out) // (out // op.groups)
     keys, member = np.unique(np.stack([op.feature_groups, group]), axis=1, return_inverse=True)

@@ -1,4 +1,4 @@
-"""split-filter-groups: features that may share cores read few enough inputs for one core."""
+"""split-filter-groups: features that may share cores need few enough axons for one core."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tncc.errors import CompileError
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph
+from tncc.ir.invariants import filter_axons
 from tncc.ir.ops import Op, SpikingConv2d
 from tncc.passes.base import Module, Pass
 
@@ -19,10 +20,10 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class SplitFilterGroups(Pass):
-    """Relabels feature_groups so that every group's inputs at one position fit a core, two axons an input.
+    """Relabels feature_groups so that every group's inputs at one position fit a core's axons.
 
-    Features stay in the group they are in where it fits. A group that does not is cut by the zeros of its weights:
-    features whose filters read similar inputs end up together.
+    An input takes an axon for each sign that the group has on it. Features stay in the group they are in where it
+    fits. A group that does not is cut by the zeros and signs of its weights: similar filters end up together.
 
     Options:
         max_axons: axons of a core that may be used; 0 means all that the chip has.
@@ -40,13 +41,13 @@ class SplitFilterGroups(Pass):
             raise CompileError("split-filter-groups takes a graph of layers, not a netlist of cores", self.name)
         if not 0 <= self.max_axons <= chip.axons:
             raise CompileError(f"max-axons is {self.max_axons}; a core has {chip.axons} axons", self.name)
-        limit = (self.max_axons or chip.axons) // 2
+        limit = self.max_axons or chip.axons
         return module.with_ops([self._split(op, limit) for op in module.ops])
 
     def _split(self, op: Op, limit: int) -> Op:
         if not isinstance(op, SpikingConv2d):
             return op
-        used = (op.weight != 0).reshape(op.weight.shape[0], -1)
+        used = filter_axons(op)
         _check_filters(op, used.sum(axis=1), limit)
         labels = split_groups(used, _input_groups(op), limit)
         if np.array_equal(labels, op.feature_groups):
@@ -62,10 +63,10 @@ def _input_groups(op: SpikingConv2d) -> Array:
     return np.unique(both, return_inverse=True)[1].reshape(-1)
 
 
-def _check_filters(op: SpikingConv2d, inputs: Array, limit: int) -> None:
-    """Raises CompileError where a single filter reads more than `limit` inputs."""
-    worst = int(inputs.argmax())
-    if int(inputs[worst]) <= limit:
+def _check_filters(op: SpikingConv2d, axons: Array, limit: int) -> None:
+    """Raises CompileError where a single filter needs more than `limit` axons, one for each nonzero weight."""
+    worst = int(axons.argmax())
+    if int(axons[worst]) <= limit:
         return
     out, channels, height, width = op.weight.shape
     support = f"{height}x{width}x{channels} = {height * width * channels}"
@@ -78,19 +79,20 @@ def _check_filters(op: SpikingConv2d, inputs: Array, limit: int) -> None:
     if height * width > limit:
         hint = f"a kernel of at most {limit} taps would fit"
     hint += f", or at most {limit} nonzero weights a filter"
-    if int(inputs[worst]) == height * width * channels:
-        raise CompileError(f"filter support {support} inputs exceeds {limit}", op.location, hint)
+    if int(axons[worst]) == height * width * channels:
+        raise CompileError(f"filter support {support} inputs exceeds the {limit} axons of a core", op.location, hint)
     raise CompileError(
-        f"filter {worst} has {inputs[worst]} nonzero weights (support {support}), which exceeds {limit} inputs a core",
+        f"filter {worst} has {axons[worst]} nonzero weights (support {support}), which exceeds the {limit} axons of a "
+        "core",
         op.location,
         hint,
     )
 
 
 def split_groups(used: Array, groups: Array, limit: int) -> Array:
-    """int32 [features]: new labels, numbered by first feature; groups whose union of inputs fits stay whole.
+    """int32 [features]: new labels, numbered by first feature; groups whose union of axons fits stay whole.
 
-    used: bool [features, inputs], at most `limit` a row. groups: int64 [features].
+    used: bool [features, axons], at most `limit` a row. groups: int64 [features].
     """
     parts = np.zeros(groups.size, np.int64)
     for group in range(int(groups.max(initial=-1)) + 1):
@@ -105,13 +107,13 @@ def split_groups(used: Array, groups: Array, limit: int) -> Array:
 
 def _by_similarity(used: Array, limit: int) -> Array:
     """int64 [features]: each part starts with the first feature left and takes, while it fits, the feature that adds
-    the fewest inputs (the first of equals)."""
+    the fewest axons (the first of equals)."""
     parts = np.full(len(used), -1, np.int64)
     sizes = used.sum(axis=1)
     part = 0
     while (left := np.flatnonzero(parts < 0)).size:
         union = np.zeros(used.shape[1], bool)
-        added = sizes.copy()  # inputs that each feature would add to the part
+        added = sizes.copy()  # axons that each feature would add to the part
         best = int(left[0])
         while int(union.sum()) + int(added[best]) <= limit:
             parts[best] = part

@@ -20,7 +20,7 @@ from tncc.ir.routing import routes
 from tncc.passes.mapping.packing import count_cores, pack
 from tncc.passes.place_cores import PlaceCores
 from tncc.passes.placement.wires import core_edges, least_mean_hops
-from tncc.passes.split_filter_groups import split_groups
+from tncc.passes.split_filter_groups import SplitFilterGroups, split_groups
 
 
 def chain(rng: np.random.Generator, depth: int, channels: int = 2, name: str = "y") -> list[SpikingConv2d]:
@@ -107,6 +107,35 @@ def test_weights_of_one_sign_take_one_axon() -> None:
     assert netlist.input_core.size == 8
 
 
+@pytest.mark.parametrize("fanout", ["host", "splitters"])
+def test_a_filter_may_fill_a_core_with_one_axon_an_input(fanout: str) -> None:
+    rng = np.random.default_rng(13)
+    a = conv(rng, "x", (2, 4, 4), "a", 6, kernel=(2, 2), density=1.0, max_inputs=8)
+    b = conv(rng, "a", (6, 3, 3), "b", 8, groups=2, kernel=(2, 2), density=0.9, max_inputs=8)
+    graph = Graph("wide", (Value("x", spikes(2, 4, 4)),), (a, b), ("b",))
+    assert (np.count_nonzero(a.weight, axis=(1, 2, 3)) == TINY.axons).all()
+    netlist = check_equal(graph, options=f"input-fanout={fanout}", frames=40)
+    assert int((netlist.layer == 0).sum()) >= 6 * 9  # no two such filters share a core
+
+
+def test_inputs_without_a_synapse_take_no_axon() -> None:
+    """Sixteen inputs, of which the filters together read six: one core of eight axons, six of them driven."""
+    rng = np.random.default_rng(14)
+    a = conv(rng, "x", (16, 1, 1), "a", 4, density=1.0, max_inputs=16)
+    weight = np.abs(a.weight)
+    weight[:, [0, 2, 3, 5, 6, 7, 9, 11, 12, 14]] = 0
+    netlist = check_equal(Graph("sparse", (Value("x", spikes(16, 1, 1)),), (replace(a, weight=weight),), ("a",)))
+    assert netlist.n_cores == 1 and netlist.input_core.size == 6
+
+
+def test_the_models_own_groups_share_cores() -> None:
+    """Two groups of four inputs each: no group is cut though both together would not fit."""
+    rng = np.random.default_rng(15)
+    a = conv(rng, "x", (8, 1, 1), "a", 8, groups=2, density=1.0)
+    split = SplitFilterGroups().run(Graph("groups", (Value("x", spikes(8, 1, 1)),), (a,), ("a",)), TINY)
+    np.testing.assert_array_equal(split.ops[0].feature_groups, [0] * 4 + [1] * 4)
+
+
 def test_too_few_cores_names_the_largest_layers() -> None:
     rng = np.random.default_rng(6)
     a = conv(rng, "x", (4, 4, 4), "a", 8, density=1.0)
@@ -115,8 +144,8 @@ def test_too_few_cores_names_the_largest_layers() -> None:
     with pytest.raises(CompileError) as error:
         compile_graph(graph, replace(TINY, mesh_x=3, mesh_y=3))
     assert str(error.value) == (
-        "Conv_b via split-filter-groups: needs 78 cores, chip has 9; Conv_b uses 32, splitters of a uses 30, "
-        "Conv_a uses 16\n  hint: 9 chips of 9 cores would hold it"
+        "Conv_b via split-filter-groups: needs 56 cores, chip has 9; Conv_b uses 24, Conv_a uses 16, "
+        "splitters of a uses 16\n  hint: 7 chips of 9 cores would hold it"
     )
 
 
