@@ -63,11 +63,15 @@ def dumps(content: TnBin) -> bytes:
     return save(dict(sorted(tensors.items())), {METADATA_KEY: _json(document)})
 
 
-def write(path: str | os.PathLike[str], content: TnBin) -> None:
-    """Writes a .tnbin file. Raises InputError where the path cannot be written; nothing half-written stays."""
+def write(path: str | os.PathLike[str], content: TnBin) -> str:
+    """Writes a .tnbin file; returns the SHA-256 of its bytes in hexadecimal.
+
+    Raises InputError where the path cannot be written; nothing half-written stays.
+    """
     data = dumps(content)
     with replacing(path) as file:
         file.write(data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def read(path: str | os.PathLike[str]) -> TnBin:

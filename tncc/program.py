@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import operator
 import os
@@ -47,7 +48,12 @@ class Program:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a .tnbin file. Raises InputError where the path cannot be written."""
-        tnbin.write(path, self.content())
+        self.__dict__["file_sha256"] = tnbin.write(path, self.content())
+
+    @cached_property
+    def file_sha256(self) -> str:
+        """SHA-256 of the .tnbin file's bytes, in hexadecimal; known without a second serialisation once saved."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
 
     @cached_property
     def _session(self) -> Session:

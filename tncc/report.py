@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,7 @@ def report(program: Program) -> dict[str, Any]:
         "seed": metadata.get("seed"),
         "pipeline": metadata.get("pipeline"),
         "source": metadata.get("source"),
-        "file_sha256": hashlib.sha256(program.to_bytes()).hexdigest(),
+        "file_sha256": program.file_sha256,
     }
     if program.pass_seconds:
         found["pass_seconds"] = {name: round(seconds, 6) for name, seconds in program.pass_seconds.items()}

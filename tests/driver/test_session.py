@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import onnxruntime
 import pytest
 
 import tncc
+from tncc.runtime import tnbin
 from tncc.session import Session
 
 
@@ -34,6 +36,24 @@ def test_loaded_program_is_the_saved_one(program: tncc.Program, chip_path: Path,
     loaded = tncc.load(chip_path)
     np.testing.assert_array_equal(loaded.run(images), program.run(images))
     assert loaded.to_bytes() == program.to_bytes()
+
+
+def test_saving_serialises_once(tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report behind `tncc compile` names the file's digest; it must not build the file again for it."""
+    calls = []
+    dumps = tnbin.dumps
+
+    def counted(content: tnbin.TnBin) -> bytes:
+        calls.append(content)
+        return dumps(content)
+
+    monkeypatch.setattr(tnbin, "dumps", counted)
+    program = tncc.compile(model_path)
+    program.save(tmp_path / "chip.tnbin")
+    digest = program.report()["file_sha256"]
+    assert len(calls) == 1
+    assert digest == hashlib.sha256((tmp_path / "chip.tnbin").read_bytes()).hexdigest()
+    assert tncc.load(tmp_path / "chip.tnbin").report()["file_sha256"] == digest
 
 
 def test_calls_are_independent(program: tncc.Program, images: np.ndarray, expected: np.ndarray) -> None:
