@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from bench.zoo import Net
+from bench.zoo.net import Net
 from tncc.compiler import Options, compile_model
 from tncc.explain import explain
 

@@ -1,0 +1,34 @@
+"""The table: compiles, cores, layers, exact, time."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+
+import tncc
+from bench.zoo import ZOO, differing_values, frames
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or list(ZOO)
+    print(f"{'model':30}{'cores':>6}{'layers':>7}{'exact':>7}{'seconds':>9}")
+    for name in chosen:
+        rng = np.random.default_rng(0)
+        model = ZOO[name](rng)
+        start = time.perf_counter()
+        try:
+            program = tncc.compile(model)
+        except tncc.Error as error:
+            print(f"{name:30}refused: {error.message}")
+            continue
+        seconds = time.perf_counter() - start
+        report = program.report()
+        wrong = differing_values(model, program, frames(model, 100, rng))
+        layers = len(report["cores_by_layer"])
+        print(f"{name:30}{report['cores_used']:6}{layers:7}{'no' if wrong else 'yes':>7}{seconds:9.2f}")
+
+
+if __name__ == "__main__":
+    main()

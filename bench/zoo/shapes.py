@@ -1,0 +1,171 @@
+"""Families of network shapes: convolutions, pools, branches, inputs and outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from bench.zoo.net import Net, f32, family
+
+
+@family
+def plain(net: Net) -> onnx.ModelProto:
+    x = net.conv(net.first(), net.trinary(6, 4, 3, 3))
+    return net.last(net.step(net.norm(x, 6), 0), 6)
+
+
+@family
+def perceptron_with_real_head(net: Net) -> onnx.ModelProto:
+    x = net.step(net.add("Gemm", net.add("Flatten", net.input(1, 8, 8)), net.real(64, 20)), 0)
+    x = net.step(net.add("Gemm", x, net.trinary(30, 20), net.real(30), transB=1))
+    x = net.step(net.add("Add", net.add("MatMul", x, net.trinary(30, 10)), net.real(10)))
+    return net.model(net.add("Softmax", net.add("Gemm", x, net.real(10, 4), net.real(4)), axis=1))
+
+
+@family
+def speech_conv1d(net: Net) -> onnx.ModelProto:
+    x = net.step(net.conv(net.input(2, 20), net.real(4, 2, 3), 1), 0)
+    x = net.step(net.conv(x, net.trinary(6, 4, 3), strides=[2]))
+    return net.model(net.step(net.conv(x, net.trinary(5, 6, 2))))
+
+
+@family
+def depthwise_separable(net: Net) -> onnx.ModelProto:
+    return net.last(net.step(net.conv(net.first(), net.trinary(4, 1, 3, 3), 1, group=4)), 4)
+
+
+@family
+def dilated(net: Net) -> onnx.ModelProto:
+    return net.last(net.step(net.conv(net.first(), net.trinary(6, 4, 3, 3), 2, dilations=[2, 2])), 6)
+
+
+@family
+def asymmetric_pads(net: Net) -> onnx.ModelProto:
+    return net.last(net.step(net.conv(net.first(), net.trinary(6, 4, 3, 3), pads=[0, 1, 2, 0])), 6)
+
+
+@family
+def tensorflow_same_pads(net: Net) -> onnx.ModelProto:
+    x = net.add("Conv", net.first(), net.trinary(6, 4, 4, 4), auto_pad="SAME_UPPER", strides=[2, 2])
+    return net.last(net.step(x), 6)
+
+
+@family
+def average_pool_with_threshold(net: Net) -> onnx.ModelProto:
+    x = net.add("AveragePool", net.first(), kernel_shape=[2, 2], strides=[2, 2])
+    return net.last(net.step(x), 4)
+
+
+@family
+def max_pool_of_spikes(net: Net) -> onnx.ModelProto:
+    return net.last(net.add("MaxPool", net.first(), kernel_shape=[2, 2], strides=[2, 2]), 4)
+
+
+@family
+def max_pool_before_threshold(net: Net) -> onnx.ModelProto:
+    x = net.conv(net.first(), net.trinary(6, 4, 3, 3), 1)
+    x = net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])
+    return net.last(net.step(net.norm(x, 6), 0), 6)
+
+
+@family
+def residual_of_sums(net: Net) -> onnx.ModelProto:
+    a = net.first()
+    sums = net.conv(a, net.trinary(4, 4, 3, 3), 1)
+    more = net.conv(net.step(sums), net.trinary(4, 4, 3, 3), 1)
+    return net.model(net.step(net.add("Add", sums, more)))
+
+
+@family
+def residual_of_spikes(net: Net) -> onnx.ModelProto:
+    a = net.first()
+    b = net.step(net.conv(a, net.trinary(4, 4, 3, 3), 1))
+    return net.last(net.add("Add", a, b), 4)
+
+
+@family
+def difference_of_spikes(net: Net) -> onnx.ModelProto:
+    a = net.first()
+    b, c = (net.step(net.conv(a, net.trinary(4, 4, 3, 3), 1)) for _ in range(2))
+    x = net.add("Flatten", net.add("Sub", net.add("Add", a, b), c))
+    return net.model(net.step(net.add("Gemm", net.add("Gather", x, np.arange(0, 256, 8), axis=1), net.trinary(32, 6))))
+
+
+@family
+def trinary_head_on_the_host(net: Net) -> onnx.ModelProto:
+    """Scaled spikes, a pool and a sum that only the host's last layer reads."""
+    x = net.step(net.conv(net.first(), net.trinary(4, 4, 3, 3), 1))
+    pools = [net.add("MaxPool", y, kernel_shape=[2, 2], strides=[2, 2]) for y in (x, net.add("Mul", x, f32(0.5)))]
+    heads = [net.add("MatMul", net.add("Flatten", pool), net.trinary(64, 10)) for pool in pools]
+    return net.model(*heads, net.add("Conv", net.add("Add", x, x), net.trinary(2, 4, 1, 1)))
+
+
+@family
+def residual_then_threshold(net: Net) -> onnx.ModelProto:
+    a = net.first()
+    b = net.step(net.conv(a, net.trinary(4, 4, 3, 3), 1))
+    return net.last(net.step(net.add("Add", a, b), 1), 4)
+
+
+@family
+def dense_concat(net: Net) -> onnx.ModelProto:
+    a = net.first()
+    b = net.step(net.conv(a, net.trinary(4, 4, 3, 3), 1))
+    return net.last(net.add("Concat", a, b, axis=1), 8)
+
+
+@family
+def split_and_slice(net: Net) -> onnx.ModelProto:
+    a, b = net.add("Split", net.first(), np.array([2, 2]), outputs=2, axis=1)
+    a = net.step(net.conv(a, net.trinary(4, 2, 3, 3), 1))
+    x = net.add("Concat", a, b, axis=1)
+    return net.last(net.add("Slice", x, np.array([1, 2]), np.array([7, 8]), np.array([2, 3])), 6)
+
+
+@family
+def channel_shuffle(net: Net) -> onnx.ModelProto:
+    x = net.step(net.conv(net.first(), net.trinary(8, 2, 3, 3), 1, group=2))
+    x = net.add("Reshape", x, np.array([0, 2, 4, 8, 8]))
+    x = net.add("Reshape", net.add("Transpose", x, perm=[0, 2, 1, 3, 4]), np.array([0, 8, 8, 8]))
+    x = net.step(net.conv(x, net.trinary(8, 2, 3, 3), group=4))
+    return net.last(net.add("Gather", x, net.rng.permutation(8), axis=1), 8)
+
+
+@family
+def branches_of_different_depth(net: Net) -> onnx.ModelProto:
+    first = x = net.first(size=4)
+    for _ in range(int(net.rng.integers(2, 19))):
+        x = net.step(net.conv(x, net.trinary(4, 1, 1, 1), group=4))
+    return net.last(net.add("Concat", first, x, axis=1), 8)
+
+
+@family
+def two_inputs(net: Net) -> onnx.ModelProto:
+    a, b = net.step(net.input(2, 5, 5)), net.step(net.input(3, 5, 5, name="z"), 0)
+    return net.last(net.add("Concat", a, b, axis=1), 5)
+
+
+@family
+def two_outputs(net: Net) -> onnx.ModelProto:
+    spikes = net.step(net.conv(net.first(), net.trinary(4, 4, 3, 3)))
+    more = net.step(net.conv(spikes, net.trinary(3, 4, 1, 1)))
+    return net.model(spikes, net.add("GlobalAveragePool", more))
+
+
+@family
+def layers_that_share_spikes(net: Net) -> onnx.ModelProto:
+    a = net.first()
+    return net.model(*(net.step(net.conv(a, net.trinary(3, 4, k, k))) for k in (1, 3)))
+
+
+@family
+def dead_channels(net: Net) -> onnx.ModelProto:
+    x = net.add("Conv", net.first(), net.trinary(4, 4, 3, 3), f32([-99, 99, 0, 0]))
+    return net.last(net.step(x), 4)
+
+
+@family
+def upsampling(net: Net) -> onnx.ModelProto:
+    x = net.add("Resize", net.first(size=4), "", f32([1, 1, 2, 2]), mode="nearest")
+    x = net.step(net.conv(x, net.trinary(4, 4, 3, 3)))
+    return net.last(net.add("DepthToSpace", x, blocksize=2), 1)
