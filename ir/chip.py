@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tncc.errors import CompileError
+from tncc.errors import ChipInvalid
 
 MAX_CORES = 1 << 22
 MAX_PER_CORE = 1 << 12
@@ -39,16 +39,16 @@ class Chip:
 
     def __post_init__(self) -> None:
         if self.width * self.height > MAX_CORES or max(self.axons, self.neurons) > MAX_PER_CORE:
-            raise CompileError(
+            raise ChipInvalid(
                 f"a mesh of {self.width} x {self.height} cores of {self.axons} axons and {self.neurons} neurons is out "
                 f"of range; up to {MAX_CORES:,} cores of up to {MAX_PER_CORE:,} axons and neurons are legal"
             )
         for field in ("mesh_x", "mesh_y", "axons", "neurons", "axon_types", "chips_x", "chips_y"):
             if getattr(self, field) < 1:
-                raise CompileError(f"chip.{field} is {getattr(self, field)}; it must be at least 1")
+                raise ChipInvalid(f"chip.{field} is {getattr(self, field)}; it must be at least 1")
         for x, y in self.defects:
             if not (0 <= x < self.width and 0 <= y < self.height):
-                raise CompileError(f"defective core ({x}, {y}) lies outside the {self.width} x {self.height} mesh")
+                raise ChipInvalid(f"defective core ({x}, {y}) lies outside the {self.width} x {self.height} mesh")
 
     @property
     def width(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError, InputError
+from tncc.errors import InputError, NotInterpretable
 from tncc.ir.netlist import OUTPUT, Netlist
 from tncc.ir.verify_netlist import POTENTIAL_MAX, POTENTIAL_MIN, core_name, draws
 
@@ -36,7 +36,7 @@ def run_frames(netlist: Netlist, inputs: Mapping[str, Array]) -> dict[str, Array
         CompileError: a neuron draws random numbers.
     """
     if reason := not_interpreted(netlist):
-        raise CompileError(reason, hint="run the compiled chip on a simulator engine")
+        raise NotInterpretable(reason, hint="run the compiled chip on a simulator engine")
     frames, pins = _pin_frames(netlist, inputs)
     latency = max((port.latency_ticks for port in netlist.outputs), default=0)
     state = _State(netlist)

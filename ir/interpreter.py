@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError, InputError
+from tncc.errors import InputError, NotInterpretable
 from tncc.ir import ops
 from tncc.ir.graph import Graph
 from tncc.ir.ops import Op
@@ -86,7 +86,7 @@ def evaluate(op: Op, operands: Sequence[Array]) -> Array:
     rule = _RULES.get(type(op))
     if rule is None:
         what = op.op_type if isinstance(op, ops.HostOp) else op.mnemonic()
-        raise CompileError(f"{what} cannot be interpreted: the IR does not model it", op.location)
+        raise NotInterpretable(f"{what} cannot be interpreted: the IR does not model it", op.location)
     with np.errstate(all="ignore"):
         result = np.asarray(rule(op, operands))
         if result.dtype == np.float32 and op.type.domain is not Domain.REAL:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError
+from tncc.errors import InvariantBroken
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph
 from tncc.ir.netlist import OUTPUT, Netlist
@@ -67,13 +67,13 @@ def check(name: str, module: Graph | Netlist, chip: Chip, context: str, hint: st
     found = _REGISTRY[name]
     if not isinstance(module, found.level):
         level = "an nn graph" if found.level is Graph else "a core netlist"
-        raise CompileError(f"{context} {name}, which speaks of {level}", hint=hint)
+        raise InvariantBroken(f"{context} {name}, which speaks of {level}", hint=hint)
     violations = found.violations(module, chip)
     shown = [text for text, _ in zip(violations, range(SHOWN), strict=False)]
     if shown:
         more = sum(1 for _ in violations)
         shown += [f"and {more} more"] if more else []
-        raise CompileError(f"{context} {name}, which does not hold:" + "".join(f"\n  {v}" for v in shown), hint=hint)
+        raise InvariantBroken(f"{context} {name}, which does not hold:" + "".join(f"\n  {v}" for v in shown), hint=hint)
 
 
 # --- nn level ------------------------------------------------------------------------------------------------------

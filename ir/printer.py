@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError
+from tncc.errors import TextInvalid
 from tncc.ir.chip import Chip
 from tncc.ir.encoding import DTYPE_NAMES, encode, items_needed, name_text, quote, word_text
 from tncc.ir.graph import Graph
@@ -119,16 +119,16 @@ class _Printer:
         if isinstance(value, tuple | list):
             inner = ", ".join(self._value(item, name, indent) for item in value)
             return f"({inner})" if isinstance(value, tuple) else f"[{inner}]"
-        raise CompileError(f"{name} is a {type(value).__name__}, which the text form does not have")
+        raise TextInvalid(f"{name} is a {type(value).__name__}, which the text form does not have")
 
     def _tensor(self, array: Array, name: str, indent: int) -> str:
         if array.dtype not in DTYPE_NAMES:
-            raise CompileError(f"{name} is a tensor of {array.dtype}, which the text form does not have")
+            raise TextInvalid(f"{name} is a tensor of {array.dtype}, which the text form does not have")
         kind = f"{DTYPE_NAMES[array.dtype]}[{'x'.join(map(str, array.shape))}]"
         if self.tensors is None or array.size <= INLINE_ITEMS or items_needed(array) <= INLINE_ITEMS:
             self.inline += array.size
             if self.tensors is None and self.inline > INLINE_TOTAL:
-                raise CompileError(
+                raise TextInvalid(
                     f"more than {INLINE_TOTAL:,} numbers are too many for one text",
                     hint="write the module to a file: its tensors go beside it",
                 )

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from lark import Token, Tree
 
-from tncc.errors import CompileError
+from tncc.errors import CompileError, TextInvalid
 from tncc.ir.encoding import DTYPES, MAX_ELEMENTS, NumberError, decode, unquote
 from tncc.ir.suggest import did_you_mean
 from tncc.ir.types import Domain, TensorType
@@ -61,7 +61,7 @@ def _fail(source: str, error: lark.UnexpectedInput, message: str, expected: Iter
     terms = {term.name: term.pattern.value for term in _grammar().terminals if isinstance(term.pattern, _Literal)}
     options = sorted(_TERMS.get(name) or f"'{terms.get(name, name)}'" for name in expected)
     place = f"{source}:{max(error.line, 1)}:{max(error.column, 1)}"
-    raise CompileError(message, place, f"expected {' or '.join(options)}" if options else "") from None
+    raise TextInvalid(message, place, f"expected {' or '.join(options)}" if options else "") from None
 
 
 _Literal = lark.lexer.PatternStr
@@ -89,7 +89,7 @@ class Reader:
             line, column = line + offset.count("\n"), len(offset) - offset.rindex("\n")
         else:
             column += len(offset)
-        return CompileError(message, f"{self.source}:{line}:{column}", hint)
+        return TextInvalid(message, f"{self.source}:{line}:{column}", hint)
 
     # --- values -----------------------------------------------------------------------------------------------------
 

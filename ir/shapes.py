@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tncc.errors import CompileError
+from tncc.errors import ModuleInvalid
 from tncc.ir import ops
 from tncc.ir.ops import Op
 from tncc.ir.value_sets import ARITHMETIC, COMPARISONS, LOGIC, UNARY
@@ -37,14 +37,14 @@ def infer_shape(
     """Shape of an op's result; arguments as for `result_type`. Checks operand count, shapes and attributes."""
     name = op_class.mnemonic()
     if op_class.arity is not None and len(operands) != op_class.arity:
-        raise CompileError(f"{name} takes {op_class.arity} operand(s), not {len(operands)}", location)
+        raise ModuleInvalid(f"{name} takes {op_class.arity} operand(s), not {len(operands)}", location)
     rule = _SHAPE_RULES.get(op_class)
     if rule is None:
-        raise CompileError(f"{name} has no shape rule", location, "add one to ir/infer.py")
+        raise ModuleInvalid(f"{name} has no shape rule", location, "add one to ir/infer.py")
     try:
         return tuple(int(n) for n in rule(operands, attributes, shape))
     except _Misfit as misfit:
-        raise CompileError(f"{name}: {misfit}", location) from None
+        raise ModuleInvalid(f"{name}: {misfit}", location) from None
 
 
 class _Misfit(Exception):

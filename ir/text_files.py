@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from lark import Tree
 
-from tncc.errors import CompileError
+from tncc.errors import TextInvalid
 from tncc.files import replacing, write_text
 from tncc.ir.encoding import quote
 from tncc.ir.graph import Graph
@@ -55,9 +55,9 @@ def load_text(path: str | Path) -> Graph | Netlist:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise CompileError(f"cannot be read: {error.strerror or error}", path) from None
+        raise TextInvalid(f"cannot be read: {error.strerror or error}", path) from None
     except UnicodeDecodeError as error:
-        raise CompileError(f"byte {error.start} is not UTF-8 text", path, "expected a .tn file") from None
+        raise TextInvalid(f"byte {error.start} is not UTF-8 text", path, "expected a .tn file") from None
     tree = syntax_tree(text, str(path))
     reader = Reader(str(path), {})
     first = tree.children[0]
@@ -84,14 +84,14 @@ def _load_tensors(path: Path, checksum: str) -> dict[str, Array]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise CompileError(f"cannot be read: {error.strerror or error}", path) from None
+        raise TextInvalid(f"cannot be read: {error.strerror or error}", path) from None
     if hashlib.sha256(data).hexdigest() != checksum:
-        raise CompileError("is not the file that was written with the .tn file: its checksum differs", path)
+        raise TextInvalid("is not the file that was written with the .tn file: its checksum differs", path)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return {entry.filename.removesuffix(".npy"): _array(archive, entry) for entry in archive.infolist()}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise CompileError(f"is not an .npz file: {error}", path) from None
+        raise TextInvalid(f"is not an .npz file: {error}", path) from None
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Array:

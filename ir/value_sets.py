@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError
+from tncc.errors import ModuleInvalid
 from tncc.ir import ops
 from tncc.ir.ops import Op
 from tncc.ir.types import Domain
@@ -140,7 +140,7 @@ def infer_values(
     for operand in needs_spikes:
         if not operand.within(Domain.SPIKES):
             what = kind or op_class.mnemonic()
-            raise CompileError(f"{what} takes spikes, its operand is {operand.domain}", location)
+            raise ModuleInvalid(f"{what} takes spikes, its operand is {operand.domain}", location)
     if op_class is ops.SpikingConv2d or kind in COMPARISONS or kind in LOGIC or kind == "not":
         return ZERO_ONE
     if op_class is ops.Unary:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tncc.errors import CompileError
+from tncc.errors import ModelTooLarge, ModuleInvalid
 from tncc.ir.graph import Graph
 from tncc.ir.infer import infer_graph_values, infer_shape
 from tncc.ir.netlist import Netlist
@@ -29,23 +29,23 @@ def verify_graph(graph: Graph) -> None:
     is believed.
     """
     for location, complaint in ssa_violations(graph):
-        raise CompileError(complaint, location)
+        raise ModuleInvalid(complaint, location)
     types = graph.types
     for name, kind in types.items():
         if kind.size > MAX_ELEMENTS:
             where = graph.producer[name].location if name in graph.producer else f"graph {graph.name}"
-            raise CompileError(f"{name} is {kind}: more than {MAX_ELEMENTS:,} elements a frame are too many", where)
+            raise ModelTooLarge(f"{name} is {kind}: more than {MAX_ELEMENTS:,} elements a frame are too many", where)
     for op in graph.ops:
         operands = [types[name].shape for name in op.inputs]
         shape = infer_shape(type(op), operands, dict(op.attributes()), shape=op.type.shape, location=op.location)
         if shape != op.type.shape:
             expected = TensorType(op.type.domain, shape)
-            raise CompileError(f"{op.output} is declared {op.type}; the operands make it {expected}", op.location)
+            raise ModuleInvalid(f"{op.output} is declared {op.type}; the operands make it {expected}", op.location)
     values = infer_graph_values(graph)
     for op in graph.ops:
         if not values[op.output].within(op.type.domain):
             inferred = TensorType(values[op.output].domain, op.type.shape)
-            raise CompileError(
+            raise ModuleInvalid(
                 f"{op.output} is declared {op.type}; the operands make it {inferred}",
                 op.location,
                 "infer_domains recomputes the type of every op",

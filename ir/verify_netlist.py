@@ -7,7 +7,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError
+from tncc.errors import ModuleInvalid
 from tncc.ir.chip import Chip
 from tncc.ir.netlist import NEURON_FIELDS, OUTPUT, Netlist
 from tncc.ir.types import Domain
@@ -84,16 +84,18 @@ def _verify_shapes(netlist: Netlist) -> None:
     arrays = netlist.arrays()
     for name in ("crossbars", "axon_types", "neuron_type", "input_pin"):
         if arrays[name].ndim == 0:
-            raise CompileError(f"array {name} is a scalar")
+            raise ModuleInvalid(f"array {name} is a scalar")
     expected = expected_arrays(netlist)
     for name in sorted(expected.keys() ^ arrays.keys()):
-        raise CompileError(f"array {name} is missing" if name in expected else f"array {name} is not part of a netlist")
+        raise ModuleInvalid(
+            f"array {name} is missing" if name in expected else f"array {name} is not part of a netlist"
+        )
     for name, (dtype, shape) in expected.items():
         array = arrays[name]
         if array.dtype != np.dtype(dtype) or array.shape != shape:
-            raise CompileError(f"array {name} is {array.dtype}{list(array.shape)}; expected {dtype}{list(shape)}")
+            raise ModuleInvalid(f"array {name} is {array.dtype}{list(array.shape)}; expected {dtype}{list(shape)}")
         if not array.flags.c_contiguous:
-            raise CompileError(f"array {name} is not C-contiguous")
+            raise ModuleInvalid(f"array {name} is not C-contiguous")
 
 
 def _verify_tables(netlist: Netlist) -> None:
@@ -104,17 +106,17 @@ def _verify_tables(netlist: Netlist) -> None:
             row = int(np.argmax(wrong))
             users = np.argwhere(netlist.neuron_type == row)
             user = core_name(netlist, *map(int, users[0])) if users.size else "used by no neuron"
-            raise CompileError(
+            raise ModuleInvalid(
                 f"neuron type {row}: {name} is {types[name][row].tolist()}; the range is {low}..{high}", user
             )
     for column in range(chip.axon_types, 4):
         if np.any(types["weights"][:, column]):
-            raise CompileError(f"a neuron type has a weight for axon type {column}; the chip has {chip.axon_types}")
+            raise ModuleInvalid(f"a neuron type has a weight for axon type {column}; the chip has {chip.axon_types}")
     _in_range("axon_types", netlist.axon_types, 0, chip.axon_types, "axon type vector", "axon")
     used = np.packbits(np.arange(8 * netlist.crossbars.shape[2]) < chip.neurons, bitorder="little")
     beyond = np.argwhere(netlist.crossbars & ~used)
     if beyond.size:
-        raise CompileError(
+        raise ModuleInvalid(
             f"crossbar {beyond[0][0]}, axon {beyond[0][1]}: a bit is set beyond the {chip.neurons} neurons of a core"
         )
     _in_range("crossbar_index", netlist.crossbar_index, 0, len(netlist.crossbars), "core")
@@ -136,7 +138,7 @@ def _verify_neurons(netlist: Netlist) -> None:
     drawing = np.isin(netlist.neuron_type[unseeded], np.flatnonzero(draws(netlist)))
     if drawing.any():
         row, neuron = map(int, np.argwhere(drawing)[0])
-        raise CompileError(
+        raise ModuleInvalid(
             "the seed is 0, where the random generator stands still, but this neuron draws",
             core_name(netlist, int(unseeded[row]), neuron),
             "any other seed",
@@ -148,19 +150,19 @@ def _verify_ports(netlist: Netlist) -> None:
         next_pin, names = 0, set()
         for port in sorted(ports, key=lambda p: p.first_pin):
             if port.name in names:
-                raise CompileError(f"{kind} {port.name} is defined twice")
+                raise ModuleInvalid(f"{kind} {port.name} is defined twice")
             if port.type.domain is not Domain.SPIKES:
-                raise CompileError(f"{kind} {port.name} is {port.type}; only spikes enter and leave the chip")
+                raise ModuleInvalid(f"{kind} {port.name} is {port.type}; only spikes enter and leave the chip")
             if port.first_pin != next_pin:
-                raise CompileError(
+                raise ModuleInvalid(
                     f"{kind} {port.name} starts at pin {port.first_pin}; the next free pin is {next_pin}"
                 )
             if port.latency_ticks < 0:
-                raise CompileError(f"{kind} {port.name} has a latency of {port.latency_ticks} ticks")
+                raise ModuleInvalid(f"{kind} {port.name} has a latency of {port.latency_ticks} ticks")
             names.add(port.name)
             next_pin += port.type.size
         if next_pin > MAX_PINS:
-            raise CompileError(f"{next_pin:,} {kind} pins are too many; up to {MAX_PINS:,} are legal")
+            raise ModuleInvalid(f"{next_pin:,} {kind} pins are too many; up to {MAX_PINS:,} are legal")
 
 
 def _verify_inputs(netlist: Netlist) -> None:
@@ -171,7 +173,7 @@ def _verify_inputs(netlist: Netlist) -> None:
     _in_range("input_delay", netlist.input_delay, 1, chip.max_delay_ticks + 1, "input connection")
     order = np.lexsort((netlist.input_axon, netlist.input_core, netlist.input_pin))
     if np.any(order[1:] < order[:-1]):
-        raise CompileError("input connections are not sorted by (pin, core, axon)")
+        raise ModuleInvalid("input connections are not sorted by (pin, core, axon)")
 
 
 def _verify_coordinates(netlist: Netlist) -> None:
@@ -185,14 +187,14 @@ def _verify_coordinates(netlist: Netlist) -> None:
     twice = np.flatnonzero(np.diff(place[order]) == 0)
     if twice.size:
         a, b = (int(core) for core in order[twice[0] : twice[0] + 2])
-        raise CompileError(f"cores {a} and {b} are both at ({netlist.core_x[a]}, {netlist.core_y[a]})")
+        raise ModuleInvalid(f"cores {a} and {b} are both at ({netlist.core_x[a]}, {netlist.core_y[a]})")
 
 
 def _require(netlist: Netlist, name: str, ok: Array) -> None:
     if not np.all(ok):
         core, neuron = map(int, np.argwhere(~ok)[0])
         value = netlist.arrays()[name][core, neuron]
-        raise CompileError(f"{name} is {value}, out of range", core_name(netlist, core, neuron))
+        raise ModuleInvalid(f"{name} is {value}, out of range", core_name(netlist, core, neuron))
 
 
 def _in_range(name: str, array: Array, low: int, end: int, *axes: str) -> None:
@@ -201,4 +203,4 @@ def _in_range(name: str, array: Array, low: int, end: int, *axes: str) -> None:
         at = np.argwhere((array < low) | (array >= end))[0]
         where = ", ".join(f"{axis} {i}" for axis, i in zip(axes, at, strict=True))
         expected = f"{low}..{end - 1}" if end > low else "none"
-        raise CompileError(f"{name} is {array[tuple(at)]}; expected {expected}", where)
+        raise ModuleInvalid(f"{name} is {array[tuple(at)]}; expected {expected}", where)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError
+from tncc.errors import CompileError, NotOneSum, NotOneThreshold, PassMisplaced, PipelineInvalid, RoundingDecides
 from tncc.ir.builder import Builder
 from tncc.ir.chip import Chip
 from tncc.ir.cone import live, trace
@@ -53,7 +53,7 @@ class FoldThresholds(Pass):
     def run(self, module: Module, chip: Chip) -> Module:
         assert isinstance(module, Graph)
         if self.rounding not in ROUNDINGS:
-            raise CompileError(f"rounding={self.rounding} is unknown; there are {', '.join(ROUNDINGS)}", self.name)
+            raise PipelineInvalid(f"rounding={self.rounding} is unknown; there are {', '.join(ROUNDINGS)}", self.name)
         graph = live(module)
         build = Builder(graph)
         approximations: list[str] = []
@@ -81,7 +81,7 @@ def _needed(graph: Graph) -> set[str]:
             continue
         needed.add(name)
         if graph.types[name].domain is not Domain.SPIKES:
-            raise CompileError(
+            raise PassMisplaced(
                 f"the value {name!r} is {graph.types[name]}, not spikes, so it cannot leave a layer on the chip",
                 op.location,
                 "run partition-host first",
@@ -91,7 +91,7 @@ def _needed(graph: Graph) -> set[str]:
         elif isinstance(op, ELEMENTWISE):
             pending.extend(_source(graph, op).inputs)
         else:
-            raise CompileError(f"{op.mnemonic()} is not lowered to a weighted sum and a comparison", op.location)
+            raise PassMisplaced(f"{op.mnemonic()} is not lowered to a weighted sum and a comparison", op.location)
     return needed
 
 
@@ -103,7 +103,7 @@ def _source(graph: Graph, op: Op) -> TrinaryConv2d:
         return found[0]
     names = [str(op.location) if op else f"input {name}" for op, name in zip(found, cone.sources, strict=True)]
     what = " and ".join(names) if names else "constants alone"
-    raise CompileError(
+    raise NotOneSum(
         f"the spikes {op.output!r} are computed from {what}; a neuron computes them from one weighted sum",
         op.location,
         "add the sums up in one layer (concatenate the inputs and the weights), or compare each on its own",
@@ -197,7 +197,7 @@ class _Fold:
         return np.asarray(found[0])
 
     def _not_elementwise(self, op: Op) -> CompileError:
-        return CompileError(
+        return NotOneSum(
             f"the result mixes or repeats elements of the sums of {self.layer.location}; "
             "a neuron decides on one sum of its own",
             op.location,
@@ -240,7 +240,7 @@ class _Fold:
             spikes = (value == 0) | (value == 1)
             if not np.all(spikes | ~reachable):
                 at = tuple(np.argwhere(~spikes & reachable)[0])
-                raise CompileError(
+                raise NotOneThreshold(
                     f"output channel {channel[at[1:]]}: the result is {value[at]} where the integer sum is "
                     f"{self._shown(sums[at[0]], at[1:])}; a spike is 0 or 1",
                     self._location(),
@@ -282,7 +282,7 @@ class _Fold:
         must_fall[channel[~rising]] = True
         must_rise[channel[~falling]] = True
         if np.any(must_fall & must_rise):
-            raise CompileError(
+            raise NotOneThreshold(
                 f"output channel {int(np.argmax(must_fall & must_rise))} fires for high sums at some positions and for "
                 "low sums at others; one filter has one direction on the chip",
                 self._location(),
@@ -309,7 +309,7 @@ class _Fold:
         edges = np.flatnonzero(np.diff(np.concatenate([[False], decisions, [False]]).astype(np.int8))).reshape(-1, 2)
         shown = [(self._shown(low + a, at), self._shown(low + b - 1, at)) for a, b in edges]
         runs = [f"{a}" if a == b else f"{a}..{b}" for a, b in shown]
-        return CompileError(
+        return NotOneThreshold(
             f"output channel {channel} fires at the integer sums {', '.join(runs[:4])}{', ...' * (len(runs) > 4)} of "
             f"{self._shown(low, at)}..{self._shown(high, at)}: neither all above nor all below one threshold",
             self._location(),
@@ -332,7 +332,7 @@ class _Fold:
             where = f"channel {channel}, sum {n}"
             return [f"{self._location()}: at some sums the model's own float32 rounding decides ({where})"]
         others = f" (and so in {len(self.unsure) - 1} more channels)" if len(self.unsure) > 1 else ""
-        raise CompileError(
+        raise RoundingDecides(
             f"output channel {channel}: at the integer sum {n} the model's float32 rounding decides the comparison, so "
             f"the answer of ONNX Runtime depends on how it orders and fuses the arithmetic{others}",
             self._location(),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from tncc.errors import CompileError, InputError
+from tncc.errors import CompileError, InputError, ModuleInvalid, PassMisplaced, PipelineInvalid
 from tncc.ir import invariants
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph
@@ -81,7 +81,7 @@ def run_pipeline(
     if start_from is not None:
         module, first = _resume(start_from, steps)
     if module is None:
-        raise CompileError("there is no module to run the pipeline on")
+        raise PassMisplaced("there is no module to run the pipeline on")
     _check_chip(module, chip)
     end = _end(steps, stop_after)
     _check_names(print_ir_after, steps)
@@ -111,7 +111,7 @@ def run_pipeline(
 def _run_step(step: Pass, chip: Chip, result: PipelineResult) -> None:
     if step.takes is not None and not isinstance(result.module, step.takes):
         levels = {Graph: "an nn graph", Netlist: "a core netlist"}
-        raise CompileError(f"{step.name} takes {levels[step.takes]}, not {levels[type(result.module)]}", "pipeline")
+        raise PassMisplaced(f"{step.name} takes {levels[step.takes]}, not {levels[type(result.module)]}", "pipeline")
     for name in step.requires:
         ensuring = sorted(cls.name for cls in passes().values() if name in cls.ensures)
         hint = f"run {' or '.join(ensuring)} before it" if ensuring else ""
@@ -125,7 +125,7 @@ def _run_step(step: Pass, chip: Chip, result: PipelineResult) -> None:
     try:
         verify(module)
     except CompileError as error:
-        raise CompileError(f"after {step.name}: {error.message}", error.location, error.hint) from error
+        raise ModuleInvalid(f"after {step.name}: {error.message}", error.location, error.hint) from error
     kept = {n for n in result.ensured if n not in step.invalidates and invariants.applies(n, module)}
     for name in step.ensures:
         invariants.check(name, module, chip, f"{step.name} ensures")
@@ -154,7 +154,7 @@ def _check_chip(module: Module, chip: Chip) -> None:
     """A netlist is for one chip; for another it has to be partitioned again."""
     if isinstance(module, Netlist) and module.chip != chip:
         differ = [f.name for f in fields(Chip) if getattr(module.chip, f.name) != getattr(chip, f.name)]
-        raise CompileError(
+        raise PassMisplaced(
             f"the netlist is for another chip: they differ in {', '.join(differ)}",
             "pipeline",
             "start from the graph that partition-cores takes",
@@ -165,7 +165,7 @@ def _check_names(names: Collection[str], steps: Sequence[Pass]) -> None:
     present = [step.name for step in steps]
     for name in names:
         if name != "all" and name not in present:
-            raise CompileError(f"there is no pass {name!r} in the pipeline", hint=f"it is: {', '.join(present)}")
+            raise PipelineInvalid(f"there is no pass {name!r} in the pipeline", hint=f"it is: {', '.join(present)}")
 
 
 def _resume(path: Path, steps: Sequence[Pass]) -> tuple[Module, int]:
@@ -177,7 +177,7 @@ def _resume(path: Path, steps: Sequence[Pass]) -> tuple[Module, int]:
         return module, 0
     done, ran = int(match[1]), match[2].strip()
     if parse_pipeline(ran)[:done] != tuple(steps[:done]) or done > len(steps):
-        raise CompileError(
+        raise PipelineInvalid(
             f"was written after {done} passes of another pipeline: {ran}",
             path,
             "use that pipeline, or delete the file's first line to run all of this one",

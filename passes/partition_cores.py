@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tncc.errors import CompileError
+from tncc.errors import ChipLimit, ChipTooSmall, PassMisplaced, PipelineInvalid
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph
 from tncc.ir.netlist import Netlist
@@ -40,13 +40,13 @@ class PartitionCores(Pass):
 
     def run(self, module: Module, chip: Chip) -> Netlist:
         if not isinstance(module, Graph):
-            raise CompileError("partition-cores takes a graph of layers, not a netlist of cores", self.name)
+            raise PassMisplaced("partition-cores takes a graph of layers, not a netlist of cores", self.name)
         if self.input_fanout not in ("host", "splitters"):
-            raise CompileError(f"input_fanout is {self.input_fanout!r}; it is host or splitters", self.name)
+            raise PipelineInvalid(f"input_fanout is {self.input_fanout!r}; it is host or splitters", self.name)
         if self.beam < 1:
-            raise CompileError(f"beam is {self.beam}; it must be at least 1", self.name)
+            raise PipelineInvalid(f"beam is {self.beam}; it must be at least 1", self.name)
         if chip.axon_types < 2:
-            raise CompileError(f"the chip has {chip.axon_types} axon type; trinary weights take two", self.name)
+            raise ChipLimit(f"the chip has {chip.axon_types} axon type; trinary weights take two", self.name)
         network = resolve(module)
         input_levels = 1 if self.input_fanout == "splitters" else 0
         decisions = search(network, chip, self.beam, input_levels)
@@ -64,7 +64,7 @@ def _check_size(netlist: Netlist, chip: Chip) -> None:
     top = ", ".join(f"{netlist.layers[k].name} uses {sizes[k]:,}" for k in largest)
     where = f"{chip.chips_x} x {chip.chips_y} chips have" if chip.chips > 1 else "chip has"
     per_chip = chip.mesh_x * chip.mesh_y
-    raise CompileError(
+    raise ChipTooSmall(
         f"needs {netlist.n_cores:,} cores, {where} {chip.cores:,}; {top}",
         netlist.layers[largest[0]].location,
         f"{-(-netlist.n_cores // per_chip)} chips of {per_chip:,} cores would hold it",

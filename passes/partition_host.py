@@ -8,7 +8,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from tncc.errors import CompileError
+from tncc.errors import (
+    BypassesChip,
+    CompileError,
+    HostOperatorOnChip,
+    NoSpikingLayer,
+    PipelineInvalid,
+    RealValueOnChip,
+    SignThreeValued,
+    SumLeavesChip,
+)
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph, Value
 from tncc.ir.infer import infer_domains
@@ -60,7 +69,7 @@ class PartitionHost(Pass):
     def run(self, module: Module, chip: Chip) -> Module:
         assert isinstance(module, Graph)
         if self.inputs not in INPUTS:
-            raise CompileError(f"inputs={self.inputs} is unknown; there are {', '.join(INPUTS)}", self.name)
+            raise PipelineInvalid(f"inputs={self.inputs} is unknown; there are {', '.join(INPUTS)}", self.name)
         return _Partition(_two_valued(_typed_inputs(module, self.inputs))).chip_graph()
 
 
@@ -148,12 +157,12 @@ class _Partition:
             sums = self._sums_of_spikes()
             for op in self.graph.ops:
                 if isinstance(op, Unary) and op.kind == "sign" and op.inputs[0] in sums:
-                    raise CompileError(
+                    raise SignThreeValued(
                         "Sign is three-valued (0 at 0), so it makes no spikes unless only layers read it",
                         op.location,
                         "write x >= 0, cast to float, in its place",
                     )
-            raise CompileError(
+            raise NoSpikingLayer(
                 "the model has no spiking layer: no weighted layer reads spikes {0, 1} and ends in a binary activation",
                 self.graph.name,
                 "a spiking layer is Conv or Gemm with trinary weights, then x >= threshold, cast to float; its input "
@@ -167,7 +176,7 @@ class _Partition:
         while pending:
             op = pending.pop()
             if isinstance(op, HostOp):
-                raise CompileError(
+                raise HostOperatorOnChip(
                     f"{op.op_type} is not supported between spiking layers ({neuron.location} makes spikes of its "
                     "result)",
                     op.location,
@@ -181,7 +190,7 @@ class _Partition:
                     continue
                 seen.add(name)
                 if name in self.host:
-                    raise CompileError(
+                    raise RealValueOnChip(
                         f"the host's real value {name!r} joins the spiking layers' values here",
                         op.location,
                         "a real value can reach the chip only through a binary activation",
@@ -194,9 +203,9 @@ class _Partition:
         while isinstance(at, WIRING):
             at = self.graph.producer.get(at.inputs[0])
         if at is None:
-            return CompileError("reads real values of the host and results of spiking layers", op.location)
+            return RealValueOnChip("reads real values of the host and results of spiking layers", op.location)
         if isinstance(at, HostOp):
-            return CompileError(
+            return HostOperatorOnChip(
                 f"{at.op_type} is not supported between spiking layers ({op.location} reads its result)",
                 at.location,
                 "move it before the first binary activation or after the last spiking layer",
@@ -209,7 +218,7 @@ class _Partition:
         hint = "put a binary activation (x >= threshold, cast to float) between the two layers"
         if isinstance(at, MaxPool2d):
             hint = "pool after the binary activation instead of before it"
-        return CompileError(text, at.location, hint)
+        return RealValueOnChip(text, at.location, hint)
 
     def _ancestors(self) -> Iterator[Op]:
         """Ops that the neurons need and the host does not compute, last first."""
@@ -238,14 +247,14 @@ class _Partition:
             if name not in read:
                 continue
             if name in self.host:
-                raise CompileError(
+                raise BypassesChip(
                     f"the host's value {name!r} passes around the chip: it is needed after the last spiking layer",
                     read[name],
                     "let everything behind the spiking layers depend on their outputs only",
                 )
             if name in made and name in self.layers:
                 if not self._is_binary(name):
-                    raise CompileError(
+                    raise SumLeavesChip(
                         f"the value {name!r} is read on the host, but it is a sum inside a spiking layer, not spikes",
                         read[name],
                         "let the host read the layer's binary activation",

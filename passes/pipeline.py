@@ -17,7 +17,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import tncc.passes
-from tncc.errors import CompileError
+from tncc.errors import CompileError, PipelineInvalid
 from tncc.ir.encoding import quote, unquote
 from tncc.ir.suggest import did_you_mean
 from tncc.passes.base import Pass
@@ -60,14 +60,14 @@ def parse_pipeline(text: str) -> tuple[Pass, ...]:
     while True:
         match = _PASS.match(text, position)
         if match is None:
-            raise CompileError(
+            raise PipelineInvalid(
                 f"cannot read the pipeline from {text[position:].strip()[:30]!r} on",
                 f"pipeline:{position + 1}",
                 "write pass names with commas between, options in braces: place-cores{seed=1}, route-spikes",
             )
         name, options, separator = match.groups()
         if name not in known:
-            raise CompileError(f"there is no pass {name!r}", "pipeline", did_you_mean(name, known, "passes"))
+            raise PipelineInvalid(f"there is no pass {name!r}", "pipeline", did_you_mean(name, known, "passes"))
         found.append(known[name](**_parse_options(known[name], options or "")))
         position = match.end()
         if not separator:
@@ -105,16 +105,16 @@ def _parse_options(cls: type[Pass], text: str) -> dict[str, Any]:
     while text[position:].strip():
         match = _OPTION.match(text, position)
         if match is None:
-            raise CompileError(
+            raise PipelineInvalid(
                 f"cannot read the options of {cls.name} from {text[position:].strip()[:30]!r} on",
                 "pipeline",
                 f"write name=value with spaces between: {cls.name}{{a=1 b=2}}",
             )
         key, value = match.groups()
         if key not in known:
-            raise CompileError(f"{cls.name} has no option {key!r}", "pipeline", did_you_mean(key, known, "options"))
+            raise PipelineInvalid(f"{cls.name} has no option {key!r}", "pipeline", did_you_mean(key, known, "options"))
         if known[key] in found:
-            raise CompileError(f"option {key} of {cls.name} is set twice", "pipeline")
+            raise PipelineInvalid(f"option {key} of {cls.name} is set twice", "pipeline")
         found[known[key]] = _parse_value(cls.name, key, value, hints[known[key]])
         position = match.end()
     return found
@@ -140,7 +140,7 @@ def _parse_value(owner: str, key: str, text: str, hint: Any) -> Any:
     if hint is str:
         return _unquoted(owner, key, text)
     if hint not in (int, float):
-        raise CompileError(f"option {key} of {owner} cannot be set in a pipeline's text", "pipeline")
+        raise PipelineInvalid(f"option {key} of {owner} cannot be set in a pipeline's text", "pipeline")
     try:
         return hint(text)
     except ValueError:
@@ -157,7 +157,7 @@ def _unquoted(owner: str, key: str, text: str) -> str:
 
 
 def _bad_value(owner: str, key: str, text: str, expected: str, hint: str = "") -> CompileError:
-    return CompileError(f"option {key} of {owner} is {text!r}; expected {expected}", "pipeline", hint)
+    return PipelineInvalid(f"option {key} of {owner} is {text!r}; expected {expected}", "pipeline", hint)
 
 
 def _print_value(value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError
+from tncc.errors import PassMisplaced, PipelineInvalid
 from tncc.ir.chip import Chip
 from tncc.ir.netlist import Netlist
 from tncc.passes.base import Module, Pass
@@ -45,11 +45,11 @@ class PlaceCores(Pass):
 
     def run(self, module: Module, chip: Chip) -> Netlist:
         if not isinstance(module, Netlist):
-            raise CompileError("place-cores takes a netlist of cores, not a graph of layers", self.name)
+            raise PassMisplaced("place-cores takes a netlist of cores, not a graph of layers", self.name)
         if self.effort not in MOVES_PER_CORE:
-            raise CompileError(f"effort is {self.effort!r}; it is low, default or high", self.name)
+            raise PipelineInvalid(f"effort is {self.effort!r}; it is low, default or high", self.name)
         if not 0 <= self.crossing_hops <= 1000:
-            raise CompileError(f"crossing-hops is {self.crossing_hops}; it lies in 0..1000", self.name)
+            raise PipelineInvalid(f"crossing-hops is {self.crossing_hops}; it lies in 0..1000", self.name)
         weight = read_traffic(Path(self.traffic), module) if self.traffic else None
         edges = core_edges(module.target_core, weight)
         x, y = anneal(edges, chip, MOVES_PER_CORE[self.effort], self.seed, self.crossing_hops)
@@ -61,18 +61,18 @@ def read_traffic(path: Path, netlist: Netlist) -> Array:
     try:
         spikes = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise CompileError(f"cannot read the traffic file: {error}", path, "a .npy file of spike counts") from None
+        raise PipelineInvalid(f"cannot read the traffic file: {error}", path, "a .npy file of spike counts") from None
     shape = netlist.target_core.shape
     if not isinstance(spikes, np.ndarray) or spikes.dtype.kind not in "uif" or spikes.shape not in (shape, shape[:1]):
         found = f"{spikes.dtype}{list(spikes.shape)}" if isinstance(spikes, np.ndarray) else "an archive"
-        raise CompileError(
+        raise PipelineInvalid(
             f"the traffic file holds {found}; expected numbers [{shape[0]}] or [{shape[0]}, {shape[1]}]",
             path,
             "statistics of a run of this very network, mapped with the same options",
         )
     counts = spikes.astype(np.float64)
     if not np.all(np.isfinite(counts)) or np.any(counts < 0):
-        raise CompileError("the traffic file holds a count that is negative or not finite", path)
+        raise PipelineInvalid("the traffic file holds a count that is negative or not finite", path)
     if counts.ndim == 1:
         used = np.count_nonzero(netlist.neuron_type >= 0, axis=1)
         counts = np.broadcast_to((counts / np.maximum(used, 1))[:, None], shape)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from tncc.errors import CompileError
+from tncc.errors import ChipLimit, PassMisplaced
 from tncc.ir.chip import Chip
 from tncc.ir.netlist import Netlist
 from tncc.ir.verify_netlist import core_name
@@ -30,7 +30,7 @@ class RouteSpikes(Pass):
 
     def run(self, module: Module, chip: Chip) -> Netlist:
         if not isinstance(module, Netlist):
-            raise CompileError("route-spikes takes a placed netlist of cores, not a graph of layers", self.name)
+            raise PassMisplaced("route-spikes takes a placed netlist of cores, not a graph of layers", self.name)
         core, neuron = np.nonzero(module.target_core >= 0)
         target = module.target_core[core, neuron]
         for axis, place in (("x", module.core_x), ("y", module.core_y)):
@@ -38,7 +38,7 @@ class RouteSpikes(Pass):
             far = np.flatnonzero((hops > chip.max_hop) | (hops < -chip.max_hop - 1))
             if far.size:
                 i = int(far[np.argmax(np.abs(hops[far]))])
-                raise CompileError(
+                raise ChipLimit(
                     f"{far.size} connections are too long for a packet's hop counts, "
                     f"-{chip.max_hop + 1}..{chip.max_hop}; the longest goes {hops[i]} hops along {axis} "
                     f"to core {target[i]}",
@@ -49,7 +49,7 @@ class RouteSpikes(Pass):
         wrong = np.flatnonzero((delay < 1) | (delay > chip.max_delay_ticks))
         if wrong.size:
             i = int(wrong[0])
-            raise CompileError(
+            raise ChipLimit(
                 f"a delay of {delay[i]} ticks; the chip has 1..{chip.max_delay_ticks}",
                 core_name(module, core[i], neuron[i]),
             )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError
+from tncc.errors import MeaningChanged
 from tncc.ir import core_interpreter, interpreter
 from tncc.ir.graph import Graph, Value
 from tncc.ir.netlist import Netlist
@@ -43,7 +43,7 @@ def compare_meaning(before: Module, after: Module, pass_name: str, seed: int) ->
         differ = ~((expected[name] == got[name]) | ((expected[name] != expected[name]) & (got[name] != got[name])))
         if differ.any():
             at = tuple(int(i) for i in np.argwhere(differ)[0])
-            raise CompileError(
+            raise MeaningChanged(
                 f"{pass_name} changes what the network computes: {int(differ.sum())} of {differ.size} elements of "
                 f"output {name}; frame {at[0]}, element {list(at[1:])} was {expected[name][at]}, is {got[name][at]}"
             )

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError
+from tncc.errors import FilterTooLarge, PassMisplaced, PipelineInvalid
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph
 from tncc.ir.invariants import filter_axons
@@ -38,9 +38,9 @@ class SplitFilterGroups(Pass):
 
     def run(self, module: Module, chip: Chip) -> Graph:
         if not isinstance(module, Graph):
-            raise CompileError("split-filter-groups takes a graph of layers, not a netlist of cores", self.name)
+            raise PassMisplaced("split-filter-groups takes a graph of layers, not a netlist of cores", self.name)
         if not 0 <= self.max_axons <= chip.axons:
-            raise CompileError(f"max-axons is {self.max_axons}; a core has {chip.axons} axons", self.name)
+            raise PipelineInvalid(f"max-axons is {self.max_axons}; a core has {chip.axons} axons", self.name)
         limit = self.max_axons or chip.axons
         return module.with_ops([self._split(op, limit) for op in module.ops])
 
@@ -80,8 +80,8 @@ def _check_filters(op: SpikingConv2d, axons: Array, limit: int) -> None:
         hint = f"a kernel of at most {limit} taps would fit"
     hint += f", or at most {limit} nonzero weights a filter"
     if int(axons[worst]) == height * width * channels:
-        raise CompileError(f"filter support {support} inputs exceeds the {limit} axons of a core", op.location, hint)
-    raise CompileError(
+        raise FilterTooLarge(f"filter support {support} inputs exceeds the {limit} axons of a core", op.location, hint)
+    raise FilterTooLarge(
         f"filter {worst} has {axons[worst]} nonzero weights (support {support}), which exceeds the {limit} axons of a "
         "core",
         op.location,

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError
+from tncc.errors import CompileError, WeightsNotTrinary
 from tncc.ir.builder import Builder, side_by_side
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph
@@ -127,8 +127,8 @@ def _not_small(op: Op, weight: Array, channel: int, largest: int) -> CompileErro
     magnitudes = np.unique(np.abs(weight[channel]))
     nonzero = magnitudes[magnitudes != 0]
     if not np.all(np.isfinite(nonzero)):
-        return CompileError(f"output channel {channel} holds a weight that is not a finite number", op.location)
-    return CompileError(
+        return WeightsNotTrinary(f"output channel {channel} holds a weight that is not a finite number", op.location)
+    return WeightsNotTrinary(
         f"output channel {channel} holds weights of different magnitude, for example {nonzero[0]} and "
         f"{nonzero[-1]}; the chip's weights are -s, 0 or +s with one s an output channel, or integers up to {largest} "
         "times s",

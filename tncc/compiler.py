@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 import tncc
-from tncc.errors import CompileError, InputError
+from tncc.errors import InputError, PassMisplaced
 from tncc.host import HostModel
 from tncc.ir.chip import Chip
 from tncc.ir.netlist import Netlist
@@ -196,7 +196,7 @@ def compile_model(
     if debugging.stop_after is not None:
         return Compilation(None, netlist, source)
     if not isinstance(netlist, Netlist) or not netlist.placed:
-        raise CompileError(
+        raise PassMisplaced(
             "the pipeline ends before the chip is complete",
             "pipeline",
             "end it with partition-cores, place-cores, route-spikes; --stop-after PASS writes the IR's text",

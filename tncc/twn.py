@@ -19,7 +19,7 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-from tncc.errors import CompileError, InputError
+from tncc.errors import InputError, TrinarizationRefused
 
 Array = npt.NDArray[Any]
 
@@ -89,7 +89,7 @@ class _Trinarizer:
     def run(self) -> Trinarized:
         layers = [layer for node in self.float_model.graph.node if (layer := self._layer(node))]
         if len(layers) < 2:
-            raise CompileError(
+            raise TrinarizationRefused(
                 "there is nothing to put on the chip: --trinarize twn needs two or more layers with an activation",
                 self.float_model.graph.name,
             )
@@ -119,7 +119,7 @@ class _Trinarizer:
         if at is None or at.op_type not in WEIGHTED or at.input[1] not in self.constants:
             where = at.name if at is not None else node.name
             what = at.op_type if at is not None else "the model's input"
-            raise CompileError(
+            raise TrinarizationRefused(
                 f"{what} stands where --trinarize twn expects Conv, Gemm or MatMul with constant weights, then "
                 f"constants or batch normalisation, then {node.name}",
                 where,
@@ -199,7 +199,7 @@ class _Trinarizer:
         activation, real = self._values(self.float_model, [output, node.input[0]])
         (spikes,) = self._values(self.model, [node.input[0]])
         if not np.all((spikes == 0) | (spikes == 1)):
-            raise CompileError(
+            raise TrinarizationRefused(
                 f"{node.name} does not read spikes after trinarisation: an operation between it and the activation "
                 "before makes other numbers of them",
                 node.name,

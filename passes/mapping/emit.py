@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError
+from tncc.errors import ChipLimit
 from tncc.ir.chip import Chip
 from tncc.ir.netlist import OUTPUT, Netlist, Port
 from tncc.passes.mapping.bound import least_cores
@@ -190,7 +190,7 @@ def _leaks(layer: SpikingLayer, chip: Chip) -> Array:
     leak = 1 - np.broadcast_to(threshold, layer.op.type.shape).reshape(-1)
     worst = int(np.abs(leak).argmax()) if leak.size else 0
     if leak.size and abs(int(leak[worst])) > chip.max_weight:
-        raise CompileError(
+        raise ChipLimit(
             f"output feature {worst // layer.positions} needs a leak of {leak[worst]}; "
             f"the chip holds -{chip.max_weight}..{chip.max_weight}",
             layer.op.location,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError
+from tncc.errors import ChipLimit, FilterTooLarge
 from tncc.ir.chip import Chip
 from tncc.passes.mapping.model import LayerModel, Subsets
 from tncc.passes.mapping.packing import count_cores
@@ -176,13 +176,13 @@ def _visit(network: Network, chip: Chip, layer: SpikingLayer, states: list[_Stat
         if enough and least > enough:
             break
     if not fits:
-        raise CompileError(
+        raise FilterTooLarge(
             f"one filter needs more axons than the {chip.axons} of a core",
             layer.op.location,
             "run split-filter-groups first; it says which filter is too large",
         )
     if not found:
-        raise CompileError(
+        raise ChipLimit(
             f"one neuron's fan-out does not fit {chip.neurons} neurons a core, even with splitter cores",
             layer.op.location,
             "a chip with more neurons a core",

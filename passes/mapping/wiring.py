@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError
+from tncc.errors import PassMisplaced
 from tncc.ir.graph import Graph, Value
 from tncc.ir.ops import Concat, Gather, Op, Reshape, SpikingConv2d, Transpose
 from tncc.ir.types import Domain
@@ -106,7 +106,7 @@ def resolve(graph: Graph) -> Network:
     """The network behind `graph`; CompileError where an op is neither a spiking layer nor wiring."""
     for value in graph.inputs:
         if value.type.domain is not Domain.SPIKES:
-            raise CompileError(f"input {value.name} is {value.type}; only spikes enter the chip", value.name)
+            raise PassMisplaced(f"input {value.name} is {value.type}; only spikes enter the chip", value.name)
     elements: dict[str, Array] = {}
     sources: list[Source] = []
     first = 0
@@ -144,7 +144,7 @@ def _wire(op: Op, operands: list[Array]) -> Array:
         return np.take(operands[0], op.indices, axis=op.axis)
     if isinstance(op, Concat):
         return np.concatenate(operands, axis=op.axis)
-    raise CompileError(
+    raise PassMisplaced(
         f"{op.mnemonic()} cannot be placed on cores; partition-cores takes spiking_conv2d and wiring only",
         op.location,
         "run fold-thresholds before partition-cores",

@@ -1,4 +1,4 @@
-"""The generated parts of docs/ir-reference.md: tables of ops, invariants and passes, from the registries."""
+"""The generated parts of the docs: tables of ops, invariants and passes, and of errors, from the registries."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
+from tncc.errors import CATALOGUE
 from tncc.ir.graph import Graph
 from tncc.ir.invariants import invariants
 from tncc.ir.ops import attribute_types, registry
 from tncc.passes.pipeline import DEFAULT_PIPELINE, passes
 
-PAGE = Path(__file__).parents[2] / "docs" / "ir-reference.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE, ERRORS = DOCS / "ir-reference.md", DOCS / "errors.md"
 SECTION = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 LEVELS = {True: "nn.graph", False: "core.netlist"}
 
@@ -31,8 +33,18 @@ def code(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
 
 
+def error_sections() -> dict[str, str]:
+    """The text of every generated part of docs/errors.md by name: one table a hundred of codes."""
+    found: dict[str, str] = {}
+    for code_of_group in sorted({code[:2] for code in CATALOGUE}):
+        kinds = [kind for code, kind in sorted(CATALOGUE.items()) if code.startswith(code_of_group)]
+        rows = ([kind.code, code([kind.__name__]), first_paragraph(kind.__doc__), kind.remedy] for kind in kinds)
+        found[code_of_group] = table(["code", "class", "what it says", "what works"], rows)
+    return found
+
+
 def sections() -> dict[str, str]:
-    """The text of every generated part by name."""
+    """The text of every generated part of docs/ir-reference.md by name."""
     known = passes()
     order = [name.strip() for name in DEFAULT_PIPELINE.split(",")]
     steps = [known[name] for name in (*order, *sorted(known.keys() - set(order)))]
@@ -66,11 +78,12 @@ def sections() -> dict[str, str]:
     }
 
 
-def generated_page() -> str:
+def generated(page: Path) -> str:
     """The page with its generated parts renewed."""
-    parts = sections()
-    return SECTION.sub(lambda match: f"{match[1]}{parts[match[2]]}{match[3]}", PAGE.read_text(encoding="utf-8"))
+    parts = sections() if page == PAGE else error_sections()
+    return SECTION.sub(lambda match: f"{match[1]}{parts[match[2]]}{match[3]}", page.read_text(encoding="utf-8"))
 
 
 def rewrite() -> None:
-    PAGE.write_text(generated_page(), encoding="utf-8")
+    for page in (PAGE, ERRORS):
+        page.write_text(generated(page), encoding="utf-8")

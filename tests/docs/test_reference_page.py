@@ -1,4 +1,4 @@
-"""docs/ir-reference.md is true: its tables are those of the registries, its examples parse, verify and print back."""
+"""Tables in the docs are those of the registries; the examples of docs/ir-reference.md parse, verify, print back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.docs.reference_page import PAGE, SECTION, generated_page, sections
+from tests.docs.reference_page import ERRORS, PAGE, SECTION, error_sections, generated, sections
 from tests.ir.example import TEXT
 from tncc.ir.parser import parse
 from tncc.ir.printer import to_text
@@ -18,7 +18,13 @@ EXAMPLES = re.findall(r"```tn\n(.*?)```", TEXT_OF_PAGE, re.DOTALL)
 
 def test_generated_parts_are_up_to_date() -> None:
     assert [match[2] for match in SECTION.finditer(TEXT_OF_PAGE)] == list(sections())
-    assert generated_page() == TEXT_OF_PAGE, "run `make golden`"
+    assert generated(PAGE) == TEXT_OF_PAGE, "run `make golden`"
+
+
+def test_the_list_of_errors_is_up_to_date() -> None:
+    text = ERRORS.read_text(encoding="utf-8")
+    assert [match[2] for match in SECTION.finditer(text)] == list(error_sections())
+    assert generated(ERRORS) == text, "run `make golden`"
 
 
 @pytest.mark.parametrize("text", EXAMPLES)

@@ -101,7 +101,7 @@ def test_the_output_of_stop_after_is_text(cli, model_path: Path, tmp_path: Path,
     cut = cli("compile", model_path, "--pipeline", "canonicalize, partition-host")
     assert (cut.code, cut.err) == (
         2,
-        "error: pipeline: the pipeline ends before the chip is complete\n"
+        "error[E602]: pipeline: the pipeline ends before the chip is complete\n"
         "  hint: end it with partition-cores, place-cores, route-spikes; --stop-after PASS writes the IR's text\n",
     )
     assert not Path("chip.tnbin").exists()
@@ -143,10 +143,10 @@ def test_models_that_cannot_compile(cli, tmp_path: Path) -> None:
     real = cli("compile", onnx_file(tmp_path, small_model(second="real")), "-o", output)
     relu = cli("compile", onnx_file(tmp_path, small_model(second="relu")), "-o", output)
     absent = cli("compile", tmp_path / "absent.onnx", "-o", output)
-    for result, node in ((real, "Conv_1"), (relu, "Compare_1"), (absent, "absent.onnx")):
+    for result, code, node in ((real, "E301", "Conv_1"), (relu, "E204", "Compare_1"), (absent, "E101", "absent.onnx")):
         assert result.code == 2
         assert result.out == ""
-        assert result.err.startswith("error: ")
+        assert result.err.startswith(f"error[{code}]: ")
         assert node in result.err
         assert "Traceback" not in result.err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad.onnx"]

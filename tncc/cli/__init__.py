@@ -9,7 +9,7 @@ import sys
 import click
 
 import tncc
-from tncc.errors import Error
+from tncc.errors import CompileError, Error
 
 EXIT_CHECK_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -63,7 +63,8 @@ def main() -> None:
         error.show()
         code = EXIT_BAD_INPUT
     except Error as error:
-        click.echo(f"error: {error}", err=True)
+        code = f"[{error.code}]" if isinstance(error, CompileError) else ""  # docs/errors.md lists them
+        click.echo(f"error{code}: {error}", err=True)
         code = EXIT_BAD_INPUT
     except MemoryError:
         click.echo("error: not enough memory", err=True)

@@ -17,7 +17,13 @@ import onnx
 import onnx.numpy_helper
 import onnx.shape_inference
 
-from tncc.errors import CompileError
+from tncc.errors import (
+    ConstantNotComputable,
+    InterfaceUnsupported,
+    ModelInvalid,
+    OperatorUnsupported,
+    ShapeNotFixed,
+)
 from tncc.frontends.onnx.evaluate import MAX_IR_VERSION, CannotEvaluate, evaluate, is_foldable, why_not_runnable
 from tncc.frontends.onnx.probes import BATCH, PROBES, Probe, attribute, initializers, replace_all, resolve_shapes
 from tncc.frontends.onnx.quantizers import lower_quantizers
@@ -57,7 +63,7 @@ def clean(model: onnx.ModelProto, where: object) -> Cleaned:
     _check_operators(model)
     refusal = why_not_runnable(model)
     if refusal:
-        raise CompileError(f"ONNX Runtime refuses the model: {refusal}", where)
+        raise ModelInvalid(f"ONNX Runtime refuses the model: {refusal}", where)
     _fold(model)
     if fixed:
         _free_reshapes(model)
@@ -76,27 +82,27 @@ def _free_batch(model: onnx.ModelProto, where: object) -> bool:
     stored = {tensor.name for tensor in model.graph.initializer}
     replace_all(model.graph.input, [value for value in model.graph.input if value.name not in stored])
     if not model.graph.input:
-        raise CompileError("the model has no input: all of them are initializers", where)
+        raise InterfaceUnsupported("the model has no input: all of them are initializers", where)
     fixed = False
     for value in model.graph.input:
         if value.type.WhichOneof("value") != "tensor_type" or not value.type.tensor_type.HasField("shape"):
-            raise CompileError(
+            raise ShapeNotFixed(
                 f"input {value.name!r} has no shape", where, "export with static shapes and a free batch dimension"
             )
         dims = value.type.tensor_type.shape.dim
         shown = ", ".join(d.dim_param or (str(d.dim_value) if d.HasField("dim_value") else "?") for d in dims)
         if not dims:
-            raise CompileError(f"input {value.name!r} is a scalar; dimension 0 must be the batch", where)
+            raise ShapeNotFixed(f"input {value.name!r} is a scalar; dimension 0 must be the batch", where)
         for axis, dim in enumerate(dims):
             if axis and dim.dim_value <= 0:
-                raise CompileError(
+                raise ShapeNotFixed(
                     f"input {value.name!r} has shape [{shown}]: dimension {axis} is not fixed",
                     where,
                     "only dimension 0, the batch, may be free; export with static spatial sizes",
                 )
         if dims[0].HasField("dim_value"):
             if dims[0].dim_value != 1:
-                raise CompileError(
+                raise ShapeNotFixed(
                     f"input {value.name!r} has shape [{shown}]: the batch is fixed to {dims[0].dim_value}",
                     where,
                     "export with a free batch dimension (dynamic_axes or dynamic_shapes) or with batch 1",
@@ -107,7 +113,7 @@ def _free_batch(model: onnx.ModelProto, where: object) -> bool:
     inputs = {value.name: value.type for value in model.graph.input}
     for value in model.graph.output:
         if value.type.WhichOneof("value") not in ("tensor_type", None):
-            raise CompileError(f"output {value.name!r} is not a tensor", where)
+            raise InterfaceUnsupported(f"output {value.name!r} is not a tensor", where)
         value.ClearField("type")  # inferred anew below
         value.type.CopyFrom(inputs.get(value.name, value.type))
     del model.graph.value_info[:]
@@ -122,7 +128,7 @@ def _inline(model: onnx.ModelProto, where: object) -> onnx.ModelProto:
     try:
         return onnx.inliner.inline_local_functions(model)
     except Exception as error:  # the C++ inliner's errors share no base class
-        raise CompileError(f"its local functions cannot be inlined: {error}", where) from None
+        raise ModelInvalid(f"its local functions cannot be inlined: {error}", where) from None
 
 
 def _simplify(model: onnx.ModelProto, where: object) -> onnx.ModelProto:
@@ -137,7 +143,7 @@ def _simplify(model: onnx.ModelProto, where: object) -> onnx.ModelProto:
         return onnx_ir.to_proto(module)
     except Exception as error:  # whatever a malformed model provokes in there
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise CompileError(f"not a valid ONNX model: {reason}", where) from None
+        raise ModelInvalid(f"not a valid ONNX model: {reason}", where) from None
 
 
 def _constants_to_initializers(model: onnx.ModelProto) -> None:
@@ -190,19 +196,19 @@ def _check_operators(model: onnx.ModelProto) -> None:
     for node in model.graph.node:
         domain = "" if node.domain == "ai.onnx" else node.domain
         if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
-            raise CompileError(
+            raise OperatorUnsupported(
                 f"{node.op_type} (a subgraph that depends on the data) is not supported",
                 node.name,
                 "export a model without control flow",
             )
         if node.op_type == "BatchNormalization" and attribute(node, "training_mode", 0):
-            raise CompileError(
+            raise OperatorUnsupported(
                 "BatchNormalization in training mode depends on the batch",
                 node.name,
                 "call model.eval() before exporting",
             )
         if (domain, node.op_type) not in known and domain != "com.microsoft":
-            raise CompileError(
+            raise OperatorUnsupported(
                 f"operator {node.op_type} of domain {domain or 'ai.onnx'!r} is not known to ONNX Runtime",
                 node.name,
                 "export with standard ONNX operators",
@@ -219,7 +225,9 @@ def _fold(model: onnx.ModelProto) -> None:
             try:
                 results = evaluate(node, constants, model.opset_import)
             except CannotEvaluate as error:
-                raise CompileError(f"{node.op_type} of constants cannot be computed: {error}", node.name) from None
+                raise ConstantNotComputable(
+                    f"{node.op_type} of constants cannot be computed: {error}", node.name
+                ) from None
             constants |= results
             fresh |= results
         else:
@@ -294,7 +302,7 @@ def _check_outputs(model: onnx.ModelProto, where: object) -> None:
     stored = {tensor.name for tensor in model.graph.initializer}
     for value in model.graph.output:
         if value.name in stored:
-            raise CompileError(f"output {value.name!r} is a constant: it does not depend on the input", where)
+            raise InterfaceUnsupported(f"output {value.name!r} is a constant: it does not depend on the input", where)
 
 
 def _type_outputs(model: onnx.ModelProto, probes: tuple[Probe, Probe]) -> None:

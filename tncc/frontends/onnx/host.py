@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import onnx
 
-from tncc.errors import CompileError
+from tncc.errors import BypassesChip, ModuleInvalid
 from tncc.frontends.onnx.clean import needed_nodes
 from tncc.frontends.onnx.probes import BATCH, initializers
 
@@ -37,7 +37,7 @@ def split_host(model: onnx.ModelProto, entering: list[str], leaving: list[str]) 
     types = _types(model)
     for name in (*entering, *leaving):
         if _tensor(name, types) not in types:
-            raise CompileError(f"the value {name!r} between host and chip is no tensor of the ONNX model", name)
+            raise ModuleInvalid(f"the value {name!r} between host and chip is no tensor of the ONNX model", name)
     computed = [name for name in dict.fromkeys(entering) if name not in inputs]
     prefix = _cut(model, types, [], computed, "prefix") if computed else None
     wanted = [name for name in outputs if name not in leaving]
@@ -64,7 +64,7 @@ def _cut(
     if part == "suffix":
         bypassing = [name for name in graph_inputs if name not in sources]
         if bypassing:
-            raise CompileError(
+            raise BypassesChip(
                 f"output {targets[0]!r} depends on input {bypassing[0]!r} by a path that does not cross the chip",
                 _reader(nodes, bypassing[0]),
                 "let everything after the spiking layers depend on their outputs only",

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from tncc.errors import CompileError
+from tncc.errors import ModelInvalid
 from tncc.frontends.onnx.clean import Cleaned
 from tncc.frontends.onnx.probes import PROBES, initializers
 from tncc.ir import ops
@@ -267,7 +267,7 @@ class Importer:
             self._host_op(node)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             # ONNX's checker lets some malformed attributes and operands pass
-            raise CompileError(f"malformed {node.op_type}: {error}", node.name) from None
+            raise ModelInvalid(f"malformed {node.op_type}: {error}", node.name) from None
 
     def _check_precision(self, node: Node) -> None:
         """The IR computes in float32; nodes that compute in float16 or float64 stay on the host."""

@@ -12,7 +12,15 @@ import onnx.external_data_helper
 import onnx.numpy_helper
 from google.protobuf.message import DecodeError
 
-from tncc.errors import CompileError
+from tncc.errors import (
+    ExternalDataUnreadable,
+    FileUnreadable,
+    InterfaceUnsupported,
+    ModelInvalid,
+    NotOnnx,
+    OperatorUnsupported,
+    OpsetUnsupported,
+)
 from tncc.frontends.onnx.clean import clean
 from tncc.frontends.onnx.importer import import_graph
 from tncc.ir.graph import Graph
@@ -70,30 +78,30 @@ def load(source: str | Path | bytes | onnx.ModelProto) -> OnnxModel:
 
 def _read(path: Path) -> bytes:
     if path.is_dir():
-        raise CompileError("is a folder, not an ONNX file", path)
+        raise FileUnreadable("is a folder, not an ONNX file", path)
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise CompileError("no such file", path) from None
+        raise FileUnreadable("no such file", path) from None
     except OSError as error:
-        raise CompileError(f"cannot be read: {error.strerror}", path) from None
+        raise FileUnreadable(f"cannot be read: {error.strerror}", path) from None
 
 
 def _parse(data: bytes, where: object) -> onnx.ModelProto:
     if not data:
-        raise CompileError("the file is empty", where)
+        raise NotOnnx("the file is empty", where)
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
     except DecodeError:
         missing = _missing_bytes(data)
         if missing:
-            raise CompileError(
+            raise NotOnnx(
                 f"the file is truncated: at least {missing} bytes are missing", where, "copy or export it again"
             ) from None
-        raise CompileError("not an ONNX file", where, "expected a model as torch.onnx.export writes it") from None
+        raise NotOnnx("not an ONNX file", where, "expected a model as torch.onnx.export writes it") from None
     if not model.ir_version or not model.HasField("graph"):
-        raise CompileError("not an ONNX file", where, "expected a model as torch.onnx.export writes it")
+        raise NotOnnx("not an ONNX file", where, "expected a model as torch.onnx.export writes it")
     return model
 
 
@@ -140,9 +148,9 @@ def _check(model: onnx.ModelProto, where: object, base: Path | None) -> None:
     versions = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     opset = versions.get("ai.onnx")
     if opset is None:
-        raise CompileError("the model imports no ONNX operator set", where)
+        raise OpsetUnsupported("the model imports no ONNX operator set", where)
     if opset not in OPSETS:
-        raise CompileError(
+        raise OpsetUnsupported(
             f"operator set {opset} is not supported; supported are {OPSETS.start} to {OPSETS.stop - 1}",
             where,
             "export with another opset_version, or convert with onnx.version_converter",
@@ -157,17 +165,17 @@ def _check(model: onnx.ModelProto, where: object, base: Path | None) -> None:
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
-        raise CompileError(f"not a valid ONNX model: {_first_line(error)}", where) from None
+        raise ModelInvalid(f"not a valid ONNX model: {_first_line(error)}", where) from None
     _check_tensors(model, where)
     if model.graph.sparse_initializer:
-        raise CompileError("sparse initializers are not supported", where, "store the weights densely")
+        raise OperatorUnsupported("sparse initializers are not supported", where, "store the weights densely")
     if not model.graph.input:
-        raise CompileError("the model has no input", where)
+        raise InterfaceUnsupported("the model has no input", where)
     if not model.graph.output:
-        raise CompileError("the model has no output", where)
+        raise InterfaceUnsupported("the model has no output", where)
     names = [value.name for value in model.graph.output]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise CompileError(f"the model returns {twice!r} twice", where, "return each tensor once")
+        raise InterfaceUnsupported(f"the model returns {twice!r} twice", where, "return each tensor once")
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
@@ -182,7 +190,7 @@ def _check_tensors(model: onnx.ModelProto, where: object) -> None:
         try:
             onnx.numpy_helper.to_array(tensor)
         except (ValueError, TypeError, KeyError, OverflowError, MemoryError) as error:
-            raise CompileError(f"tensor {tensor.name!r} is damaged: {_first_line(error)}", where) from None
+            raise ModelInvalid(f"tensor {tensor.name!r} is damaged: {_first_line(error)}", where) from None
 
 
 def _read_external(model: onnx.ModelProto, where: object, base: Path | None) -> None:
@@ -191,18 +199,20 @@ def _read_external(model: onnx.ModelProto, where: object, base: Path | None) -> 
         return
     files = sorted({entry.value for t in external for entry in t.external_data if entry.key == "location"})
     if base is None:
-        raise CompileError(
+        raise ExternalDataUnreadable(
             f"the weights lie in another file ({', '.join(files)})", where, "give the path of the .onnx file"
         )
     for file in files:
         if not (base / file).is_file():
-            raise CompileError(
+            raise ExternalDataUnreadable(
                 f"the weights lie in {file}, which is missing", where, "keep the two files in one folder"
             )
     try:
         onnx.external_data_helper.load_external_data_for_model(model, str(base))
     except (onnx.checker.ValidationError, ValueError, OSError) as error:
-        raise CompileError(f"the weights in {', '.join(files)} cannot be read: {_first_line(error)}", where) from None
+        raise ExternalDataUnreadable(
+            f"the weights in {', '.join(files)} cannot be read: {_first_line(error)}", where
+        ) from None
 
 
 def _first_line(error: Exception) -> str:

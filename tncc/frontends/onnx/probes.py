@@ -12,7 +12,7 @@ import onnx
 import onnx.numpy_helper
 import onnx.shape_inference
 
-from tncc.errors import CompileError
+from tncc.errors import ModelInvalid
 from tncc.frontends.onnx.evaluate import CannotEvaluate, evaluate, is_foldable
 
 Array = npt.NDArray[Any]
@@ -113,7 +113,7 @@ def _probe(model: onnx.ModelProto, batch: int, where: object) -> Probe:
             inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True, strict_mode=True)
         except Exception as error:  # the C++ inference's errors share no base class
             reason = " ".join(str(error).split())[:300]
-            raise CompileError(f"shapes do not fit together: {reason}", where) from None
+            raise ModelInvalid(f"shapes do not fit together: {reason}", where) from None
         shapes, element_types = _typed(inferred)
         shapes |= {name: value.shape for name, value in constants.items()}
         fresh: dict[str, Array] = {}

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 import onnx.numpy_helper
 
-from tncc.errors import CompileError
+from tncc.errors import QuantizerUnsupported
 
 Array = npt.NDArray[Any]
 
@@ -58,7 +58,7 @@ class _Chain:
         """Input i, a constant, as float32."""
         name = self.node.input[i] if i < len(self.node.input) else ""
         if name not in self._constants:
-            raise CompileError(
+            raise QuantizerUnsupported(
                 f"{self.node.op_type}: the {what} is not a constant",
                 self.node.name,
                 "export with quantizers whose parameters are fixed (model.eval())",
@@ -69,7 +69,7 @@ class _Chain:
         """Input i, a bit width."""
         given = self.parameter(i, "bit width")
         if given.size != 1 or not 1 <= float(given.reshape(())) <= MAX_BITS or given % 1:
-            raise CompileError(
+            raise QuantizerUnsupported(
                 f"{self.node.op_type}: the bit width must be one whole number from 1 to {MAX_BITS}", self.node.name
             )
         return int(given.reshape(()))
@@ -105,7 +105,7 @@ class _Chain:
             self.apply("Ceil" if mode in ("UP", "HALF_DOWN") else "Floor")
             self.apply("Mul", sign)
         else:
-            raise CompileError(
+            raise QuantizerUnsupported(
                 f"{self.node.op_type}: unknown rounding mode {mode}",
                 self.node.name,
                 "known are ROUND, HALF_EVEN, CEIL, FLOOR, UP, DOWN, HALF_UP and HALF_DOWN",
