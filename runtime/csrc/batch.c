@@ -94,7 +94,7 @@ void tn_batch_reset(tn_batch *engine)
 }
 
 /* A step is a set of jobs that may run in any order; all of one step are done before the next begins. The first step
- * packs the pins, then comes a step a level, the last writes the outputs. */
+ * packs the pins, then comes a step a wave, the last writes the outputs. */
 typedef struct {
     tn_batch *engine;
     const tn_batch_work *work;
@@ -109,7 +109,7 @@ static size_t jobs_of(const tn_batch_tables *tables, size_t n_steps, size_t step
         return (tables->input_pins + TN_PINS_A_JOB - 1) / TN_PINS_A_JOB;
     if (step == n_steps - 1)
         return (tables->output_pins + TN_PINS_A_JOB - 1) / TN_PINS_A_JOB;
-    return tables->level_begin[step] - tables->level_begin[step - 1];
+    return tables->wave_begin[step] - tables->wave_begin[step - 1];
 }
 
 static void record(const tn_batch_tables *tables, const tn_block *block, size_t core, int64_t tick, const uint8_t *wanted,
@@ -148,8 +148,8 @@ static void do_job(tn_batch *engine, const shared_run *run, const tn_block *bloc
     else if (step == run->n_steps - 1)
         engine->kernels->outputs(block, work->outputs + begin * tables->output_pins, job * TN_PINS_A_JOB);
     else {
-        size_t at = tables->level_begin[step - 1] + job, next = at + engine->n_threads;
-        next = next < tables->level_begin[step] ? next : at;
+        size_t at = tables->wave_begin[step - 1] + job, next = at + engine->n_threads;
+        next = next < tables->wave_begin[step] ? next : at;
         do_core(engine, work, block, tables->order[at], tables->order[next], engine->tick + (int64_t)begin, own);
     }
 }
@@ -180,7 +180,7 @@ static void run_thread(void *argument, size_t thread)
 
 tn_error tn_batch_run(tn_batch *engine, const tn_batch_work *work)
 {
-    size_t n_steps = engine->tables.n_levels + 2;
+    size_t n_steps = engine->tables.n_waves + 2;
     atomic_size_t *next = calloc(2 * n_steps, sizeof *next);
     if (!next)
         return TN_ERROR_MEMORY;

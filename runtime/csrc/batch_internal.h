@@ -44,10 +44,10 @@ typedef struct {
 } tn_batch_core;
 
 typedef struct {
-    size_t n_cores, neurons, n_signals, n_levels, input_pins, output_pins;
+    size_t n_cores, neurons, n_signals, n_waves, input_pins, output_pins;
     tn_batch_core *cores;       /* [N] */
-    uint32_t *order;            /* [N]: cores by level, long work first */
-    uint32_t *level_begin;      /* [n_levels + 1] into order */
+    uint32_t *order;            /* [N]: cores by wave (level), long work first */
+    uint32_t *wave_begin;       /* [n_waves + 1] into order: the cores of one wave may be evaluated in any order */
     tn_program *programs;
     tn_class *classes;
     uint16_t *literals;         /* a literal's first word among the rows' words */

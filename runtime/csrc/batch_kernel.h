@@ -241,15 +241,13 @@ TN_FN static inline void emit(const tn_block *block, const uint64_t *words, uint
     }
 }
 
-/* Starts loading the k-th of n parts of the rows of a core that will be evaluated soon. */
-TN_FN static inline void prefetch_rows(const tn_block *block, size_t core, int k, int n)
+/* Starts loading up to `most` rows of a core that will be evaluated soon, from *at on. Forced inline, for a compiler
+ * drops calls of a function that seems to do nothing. */
+TN_FN static inline __attribute__((always_inline)) void prefetch_rows(const tn_block *block, const uint32_t **at,
+                                                                      const uint32_t *end, int most)
 {
-    const tn_batch_tables *tables = block->tables;
-    const tn_batch_core *next = &tables->cores[core];
-    int rows = tables->programs[next->program].n_rows;
-    const uint32_t *begin = tables->row_begin + next->first_row;
-    for (int r = rows * k / n; r < rows * (k + 1) / n; r++) {
-        const char *row = (const char *)block->rows[tables->row_signals[begin[r]]];
+    for (; most-- && *at < end; ++*at) {
+        const char *row = (const char *)block->rows[**at];
         __builtin_prefetch(row, 0, 2); /* not yet to the first level, which this core's rows fill */
         __builtin_prefetch(row + 64, 0, 2);
     }
@@ -267,8 +265,13 @@ TN_FN static void evaluate_core(const tn_block *block, size_t c, size_t next, tn
     int chunk_ticks = (int)sizeof(lanes) * 8, chunks = ((int)block->ticks + chunk_ticks - 1) / chunk_ticks;
     result->events = gather(block, core, program, rows);
     tally spikes = {0}, hops = {0};
+    const uint32_t *soon = tables->row_signals + tables->row_begin[tables->cores[next].first_row];
+    const uint32_t *soon_end =
+        tables->row_signals +
+        tables->row_begin[tables->cores[next].first_row + tables->programs[tables->cores[next].program].n_rows];
+    int prefetches = program->n_classes ? (int)(soon_end - soon) / program->n_classes + 1 : 0;
     for (int k = 0; k < program->n_classes; k++, class++) {
-        prefetch_rows(block, next, k, program->n_classes);
+        prefetch_rows(block, &soon, soon_end, prefetches);
         evaluate_class(rows, class, literals + class->stream, chunks, fired);
         size_t source = core->first_class + (size_t)class->number;
         const uint32_t *signal = tables->class_signals + source;
