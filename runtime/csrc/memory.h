@@ -8,4 +8,7 @@
  * is none; never NULL for 0 bytes. */
 void *tn_allocate(size_t bytes);
 
+/* The same without the zeros: parts that are never written to need no memory. */
+void *tn_reserve(size_t bytes);
+
 #endif

@@ -46,5 +46,6 @@ TN_FN static inline uint32_t sum_bytes(const uint8_t count[TN_NEURONS])
                       _mm256_extract_epi64(sum, 3));
 }
 
+#define TN_POPCOUNT __builtin_popcountll
 #include "tick_kernel.h"
 #endif

@@ -5,14 +5,11 @@
 
 #include "intern.h"
 #include "memory.h"
+#include "tick_flight.h"
 
 typedef struct {
     uint64_t rows[TN_AXONS][TN_NEURON_WORDS];
 } crossbar_rows;
-
-typedef struct {
-    uint64_t axons[TN_AXON_TYPES][TN_AXON_WORDS];
-} type_masks;
 
 /* One core's neuron types, its parameters before a lane width is chosen. */
 typedef struct {
@@ -22,7 +19,7 @@ typedef struct {
     uint8_t kind, draws, any_stochastic;
 } parameters;
 
-/* Growing arrays of unique tables; `owner` cores refer to them by number until the arrays stop moving. */
+/* A core's tables by number, until the tables stop moving. */
 typedef struct {
     uint32_t rows, types, lanes;
     uint8_t wide, kind, draws;
@@ -92,7 +89,12 @@ static int fits_narrow(const parameters *p, int j, int32_t up, int32_t down)
     return high + up <= INT16_MAX && low + down <= INT16_MAX;
 }
 
-static int is_wide(const parameters *p, const crossbar_rows *rows, const type_masks *types)
+static int type_of(const tn_axon_types *types, int axon)
+{
+    return (int)(types->low[axon / 64] >> axon % 64 & 1) + 2 * (int)(types->high[axon / 64] >> axon % 64 & 1);
+}
+
+static int is_wide(const parameters *p, const crossbar_rows *rows, const tn_axon_types *types)
 {
     if (p->kind == TN_STOCHASTIC)
         return 1;
@@ -100,7 +102,7 @@ static int is_wide(const parameters *p, const crossbar_rows *rows, const type_ma
     for (int g = 0; g < TN_AXON_TYPES; g++) {
         uint64_t planes[9][TN_NEURON_WORDS] = {{0}}; /* the number of axons of this type, bit by bit */
         for (int axon = 0; axon < TN_AXONS; axon++)
-            for (int w = 0; types->axons[g][axon / 64] >> axon % 64 & 1 && w < TN_NEURON_WORDS; w++) {
+            for (int w = 0; type_of(types, axon) == g && w < TN_NEURON_WORDS; w++) {
                 uint64_t carry = rows->rows[axon][w];
                 for (int p = 0; carry; p++) {
                     uint64_t next = planes[p][w] & carry;
@@ -123,37 +125,59 @@ static int is_wide(const parameters *p, const crossbar_rows *rows, const type_ma
     return 0;
 }
 
-static void read_types(type_masks *masks, const tn_chip *chip, size_t core)
+static void read_types(tn_axon_types *types, const tn_chip *chip, size_t core)
 {
     const uint8_t *type = chip->axon_types + (size_t)chip->axon_types_index[core] * chip->axons;
-    memset(masks, 0, sizeof *masks);
-    for (size_t axon = 0; axon < chip->axons; axon++)
-        masks->axons[type[axon]][axon / 64] |= UINT64_C(1) << axon % 64;
+    memset(types, 0, sizeof *types);
+    for (size_t axon = 0; axon < chip->axons; axon++) {
+        types->low[axon / 64] |= (uint64_t)(type[axon] & 1) << axon % 64;
+        types->high[axon / 64] |= (uint64_t)(type[axon] >> 1) << axon % 64;
+    }
 }
 
-static tn_target read_target(const tn_chip *chip, size_t i)
+/* The bits of the largest number of hops. */
+static int hop_planes(const tn_chip *chip)
 {
-    int32_t core = chip->target_core[i];
-    if (core >= 0)
-        return (tn_target){(uint32_t)chip->target_delay[i] << TN_WHERE_BITS | (uint32_t)core << 8 |
-                               (uint32_t)chip->target_axon[i],
-                           (uint32_t)chip->target_hops[i]};
-    return (tn_target){core == TN_OUTPUT ? (uint32_t)chip->target_axon[i] : 0,
-                       (uint32_t)chip->target_hops[i]};
+    int32_t all = 0;
+    for (size_t i = 0; i < chip->n_cores * chip->neurons; i++)
+        all |= chip->target_hops[i];
+    return all ? 32 - __builtin_clz((unsigned)all) : 0;
 }
 
-static void read_connections(tn_tick_tables *tables, const tn_chip *chip, size_t c)
+/* A block: targets, hop planes, potentials, each on cache lines of its own. */
+static size_t potential_offset(const tn_tick_tables *tables)
+{
+    size_t planes = tables->n_hop_planes * sizeof(uint64_t[TN_NEURON_WORDS]);
+    return TN_NEURONS * sizeof(uint32_t) + (planes + TN_LINE - 1) / TN_LINE * TN_LINE;
+}
+
+static size_t block_bytes(const tn_tick_tables *tables, int wide)
+{
+    return potential_offset(tables) + TN_NEURONS * (wide ? sizeof(int32_t) : sizeof(int16_t));
+}
+
+static void read_connections(tn_tick_tables *tables, const tn_chip *chip, size_t c, void *block)
 {
     tn_core *core = &tables->cores[c];
+    uint32_t *targets = block;
+    uint64_t(*planes)[TN_NEURON_WORDS] = (void *)(targets + TN_NEURONS);
     tn_chip_used(chip, c, core->used);
     for (size_t j = 0; j < chip->neurons; j++) {
         size_t i = c * chip->neurons + j;
+        int32_t to = chip->target_core[i];
         uint64_t bit = core->used[j / 64] & UINT64_C(1) << j % 64;
-        tables->targets[c][j] = read_target(chip, i);
-        core->routed[j / 64] |= chip->target_core[i] >= 0 ? bit : 0;
-        core->output[j / 64] |= chip->target_core[i] == TN_OUTPUT ? bit : 0;
+        if (!bit || (to < 0 && to != TN_OUTPUT))
+            continue;
+        targets[j] = tn_where(to < 0 ? 0 : chip->target_delay[i], to < 0 ? 0 : to, chip->target_axon[i]);
+        if (to == TN_OUTPUT) {
+            core->output[j / 64] |= bit;
+            core->has_output = 1;
+        }
+        for (int32_t hops = chip->target_hops[i], p = 0; hops; hops >>= 1, p++)
+            planes[p][j / 64] |= hops & 1 ? bit : 0;
     }
     tables->seed[c] = chip->seed[c];
+    core->targets = targets;
     core->lanes_used = (uint16_t)((chip->neurons + 63) / 64 * 64);
 }
 
@@ -188,7 +212,7 @@ static void collection_free(collection *c)
 static tn_error collect(collection *all, const tn_chip *chip)
 {
     crossbar_rows rows;
-    type_masks types;
+    tn_axon_types types;
     parameters p;
     size_t n = chip->n_cores;
     tn_intern_init(&all->rows, sizeof(rows_key));
@@ -249,140 +273,59 @@ static void fill_lanes(tn_tick_tables *tables, const tn_chip *chip, const collec
 static void point_cores(tn_tick_tables *tables, const collection *all)
 {
     const crossbar_rows *rows = tables->rows;
-    const type_masks *types = tables->of_type;
+    const tn_axon_types *types = tables->types;
     int16_t(*narrow)[TN_FIELDS][TN_NEURONS] = tables->narrow;
     int32_t(*wide)[TN_FIELDS][TN_NEURONS] = tables->wide;
     uint8_t(*stochastic)[TN_NEURONS][TN_AXON_TYPES + 1] = tables->stochastic;
-    uint8_t *potential = tables->potentials;
     for (size_t c = 0; c < tables->n_cores; c++) {
         tn_core *core = &tables->cores[c];
         const references *r = &all->of_core[c];
         core->rows = rows[r->rows].rows;
-        core->of_type = types[r->types].axons;
+        core->types = &types[r->types];
         core->lanes = r->wide ? (const void *)wide[all->parameters_wide[r->lanes] - 1]
                               : (const void *)narrow[all->parameters_narrow[r->lanes] - 1];
         core->stochastic = r->kind == TN_STOCHASTIC ? (const void *)stochastic[r->lanes] : NULL;
-        core->potential = potential;
+        core->potential = (uint8_t *)core->targets + potential_offset(tables);
+        core->block_lines = (uint8_t)(block_bytes(tables, r->wide) / TN_LINE);
         core->kind = r->kind;
         core->wide = r->wide;
         core->draws = r->draws;
-        potential += TN_NEURONS * (r->wide ? sizeof(int32_t) : sizeof(int16_t));
         tables->initial_index[c] = r->lanes;
     }
 }
 
-/* In the order of their values, so that cores with the same types in other places share a palette. */
-static void sort_palette(tn_palette *palette, uint8_t index[TN_NEURONS], int count)
-{
-    uint8_t place[TN_PALETTE];
-    tn_palette sorted;
-    memset(&sorted, 0, sizeof sorted);
-    for (int k = 0; k < count; k++) {
-        int before = 0;
-        for (int other = 0; other < count; other++) {
-            int f = 0;
-            while (f < TN_SIMPLE_FIELDS - 1 && palette->field[f][other] == palette->field[f][k])
-                f++;
-            before += palette->field[f][other] < palette->field[f][k];
-        }
-        place[k] = (uint8_t)before;
-        for (int f = 0; f < TN_SIMPLE_FIELDS; f++)
-            sorted.field[f][before] = palette->field[f][k];
-    }
-    for (int j = 0; j < TN_NEURONS; j++)
-        index[j] = place[index[j]];
-    *palette = sorted;
-}
-
-/* The distinct columns of a core's simple fields, if few: index[j] into them. 0 where there are more than a palette has. */
-static int find_palette(const int16_t lanes[TN_FIELDS][TN_NEURONS], tn_palette *palette, uint8_t index[TN_NEURONS])
-{
-    int count = 0;
-    memset(palette, 0, sizeof *palette);
-    for (int j = 0; j < TN_NEURONS; j++) {
-        int k = 0;
-        for (; k < count; k++) {
-            int differs = 0;
-            for (int f = 0; f < TN_SIMPLE_FIELDS; f++)
-                differs |= palette->field[f][k] ^ lanes[f][j];
-            if (!differs)
-                break;
-        }
-        if (k == TN_PALETTE)
-            return 0;
-        for (int f = 0; k == count && f < TN_SIMPLE_FIELDS; f++)
-            palette->field[f][k] = lanes[f][j];
-        count += k == count;
-        index[j] = (uint8_t)k;
-    }
-    sort_palette(palette, index, count);
-    return 1;
-}
-
-static tn_error make_palettes(tn_tick_tables *tables, const collection *all)
-{
-    int16_t(*narrow)[TN_FIELDS][TN_NEURONS] = tables->narrow;
-    tn_intern unique;
-    tn_intern_init(&unique, sizeof(tn_palette));
-    uint32_t *number = calloc(all->n_narrow + 1, sizeof *number); /* 1 + the palette's number, or 0 */
-    uint8_t(*index)[TN_NEURONS] = tables->palette_index = tn_allocate(all->n_narrow * sizeof *index);
-    tn_error error = number && index ? TN_OK : TN_ERROR_MEMORY;
-    for (uint32_t i = 0; !error && i < all->n_narrow; i++) {
-        tn_palette palette;
-        if (!find_palette((const int16_t(*)[TN_NEURONS])narrow[i], &palette, index[i]))
-            continue;
-        size_t found = tn_intern_add(&unique, &palette);
-        if (found == SIZE_MAX)
-            error = TN_ERROR_MEMORY;
-        number[i] = (uint32_t)found + 1;
-    }
-    tn_palette *palettes = tables->palettes = error ? NULL : tn_allocate(unique.count * sizeof *palettes);
-    if (palettes && unique.count)
-        memcpy(palettes, unique.keys, unique.count * sizeof *palettes);
-    for (size_t c = 0; palettes && c < tables->n_cores; c++) {
-        const references *r = &all->of_core[c];
-        uint32_t lanes = all->parameters_narrow[r->lanes];
-        if (!r->wide && r->kind == TN_SIMPLE && number[lanes - 1]) {
-            tables->cores[c].palette = &palettes[number[lanes - 1] - 1];
-            tables->cores[c].palette_index = index[lanes - 1];
-        }
-    }
-    tn_intern_free(&unique);
-    free(number);
-    return palettes ? TN_OK : TN_ERROR_MEMORY;
-}
-
 static tn_error store(tn_tick_tables *tables, const tn_chip *chip, const collection *all, int with_palettes)
 {
-    size_t n = chip->n_cores, n_rows = all->rows.count, potential_bytes = 0;
-    for (size_t c = 0; c < n; c++)
-        potential_bytes += TN_NEURONS * (all->of_core[c].wide ? sizeof(int32_t) : sizeof(int16_t));
+    size_t n = chip->n_cores, n_rows = all->rows.count, bytes = 0;
     tables->n_cores = n;
+    tables->n_hop_planes = hop_planes(chip);
+    for (size_t c = 0; c < n; c++)
+        bytes += block_bytes(tables, all->of_core[c].wide);
     tables->cores = tn_allocate(n * sizeof *tables->cores);
-    tables->targets = tn_allocate(n * sizeof *tables->targets);
+    tables->blocks = tn_allocate(bytes);
     tables->initial_index = calloc(n + 1, sizeof *tables->initial_index);
     tables->seed = calloc(n + 1, sizeof *tables->seed);
     tables->initial = calloc(all->parameters.count + 1, sizeof *tables->initial);
     tables->stochastic = calloc(all->parameters.count + 1, sizeof(uint8_t[TN_NEURONS][TN_AXON_TYPES + 1]));
     tables->rows = tn_allocate(n_rows * sizeof(crossbar_rows));
-    tables->of_type = tn_allocate(all->types.count * sizeof(type_masks));
+    tables->types = tn_allocate(all->types.count * sizeof(tn_axon_types));
     tables->narrow = tn_allocate(all->n_narrow * sizeof(int16_t[TN_FIELDS][TN_NEURONS]));
     tables->wide = tn_allocate(all->n_wide * sizeof(int32_t[TN_FIELDS][TN_NEURONS]));
-    tables->potentials = tn_allocate(potential_bytes);
-    if (!tables->cores || !tables->targets || !tables->initial_index || !tables->seed || !tables->initial ||
-        !tables->stochastic || !tables->rows || !tables->of_type || !tables->narrow ||
-        !tables->wide || !tables->potentials)
+    if (!tables->cores || !tables->blocks || !tables->initial_index || !tables->seed || !tables->initial ||
+        !tables->stochastic || !tables->rows || !tables->types || !tables->narrow || !tables->wide)
         return TN_ERROR_MEMORY;
     for (size_t i = 0; i < n_rows; i++)
         tn_chip_rows(chip, all->rows_core[i], ((crossbar_rows *)tables->rows)[i].rows);
-    if (n) {
-        memcpy(tables->of_type, all->types.keys, all->types.count * sizeof(type_masks));
+    if (n)
+        memcpy(tables->types, all->types.keys, all->types.count * sizeof(tn_axon_types));
+    uint8_t *block = tables->blocks;
+    for (size_t c = 0; c < n; c++) {
+        read_connections(tables, chip, c, block);
+        block += block_bytes(tables, all->of_core[c].wide);
     }
-    for (size_t c = 0; c < n; c++)
-        read_connections(tables, chip, c);
     fill_lanes(tables, chip, all);
     point_cores(tables, all);
-    return with_palettes ? make_palettes(tables, all) : TN_OK;
+    return with_palettes ? tn_tick_make_palettes(tables, all->n_narrow) : TN_OK;
 }
 
 tn_error tn_tick_build(tn_tick_tables *tables, const tn_chip *chip, int with_palettes)
@@ -402,17 +345,16 @@ tn_error tn_tick_build(tn_tick_tables *tables, const tn_chip *chip, int with_pal
 void tn_tick_tables_free(tn_tick_tables *tables)
 {
     free(tables->cores);
-    free(tables->targets);
+    free(tables->blocks);
     free(tables->initial);
     free(tables->initial_index);
     free(tables->seed);
     free(tables->rows);
-    free(tables->of_type);
+    free(tables->types);
     free(tables->narrow);
     free(tables->wide);
     free(tables->stochastic);
     free(tables->palettes);
     free(tables->palette_index);
-    free(tables->potentials);
     memset(tables, 0, sizeof *tables);
 }

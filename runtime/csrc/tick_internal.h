@@ -21,11 +21,14 @@ enum {
     TN_FIELDS,
 };
 
-enum { TN_PALETTE = 32 };
+enum { TN_PALETTE = 32, TN_LINE = 64 };
 
 /* The simple kernel's parameters of up to 32 neuron types: an eighth of the memory traffic that 256 lanes cost. */
 typedef struct {
     int16_t field[TN_SIMPLE_FIELDS][TN_PALETTE];
+    int8_t weight[TN_AXON_TYPES][TN_LINE]; /* the weights again, where `batch` is not 0 */
+    uint32_t batch; /* so many axons' weights add up within int8_t; 0: a weight does not fit one */
+    uint32_t padding[TN_LINE / sizeof(uint32_t) - 1];
 } tn_palette;
 
 typedef enum {
@@ -34,30 +37,77 @@ typedef enum {
     TN_STOCHASTIC, /* and random synapses or leaks: neuron by neuron; always wide */
 } tn_kernel_kind;
 
+/* The type of axon i is bit i of `low` and twice bit i of `high`. */
+typedef struct {
+    uint64_t low[TN_AXON_WORDS], high[TN_AXON_WORDS];
+} tn_axon_types;
+
+/* What one tick reads of a core comes first, by cache lines. */
 typedef struct {
     const uint64_t (*rows)[TN_NEURON_WORDS]; /* [256]: the crossbar, unused neurons cleared; 32-byte aligned */
-    const uint64_t (*of_type)[TN_AXON_WORDS]; /* [4]: the axons of each type */
-    const void *lanes;                       /* [TN_FIELDS, 256] of int16_t or int32_t; 64-byte aligned */
+    const tn_axon_types *types;
+    const void *lanes;         /* [TN_FIELDS, 256] of int16_t or int32_t; 64-byte aligned */
     const tn_palette *palette; /* NULL, or stands for `lanes` (narrow, simple cores) with */
     const uint8_t *palette_index; /* [256] */
     const uint8_t (*stochastic)[TN_AXON_TYPES + 1]; /* [256]: flags b_j[0..3], then c; NULL: none set */
-    void *potential;                         /* [256] lanes */
-    uint64_t used[TN_NEURON_WORDS], routed[TN_NEURON_WORDS], output[TN_NEURON_WORDS];
-    uint32_t random; /* the generator's state */
-    uint8_t kind;    /* tn_kernel_kind */
-    uint8_t wide;    /* lanes are int32_t: the potential could leave int16_t */
+    /* The core's block: targets, its neurons' hops in bit planes, and potentials, which all are the core's own. */
+    const uint32_t *targets; /* [256]: delay << 28 | core << 8 | axon; delay 0: no core, but maybe an output pin */
+    void *potential;         /* [256] lanes */
+
+    uint64_t used[TN_NEURON_WORDS];
+    int64_t spikes, events; /* fired and synaptic, since reset */
+    uint32_t random;        /* the generator's state */
+    uint8_t kind;           /* tn_kernel_kind */
+    uint8_t wide;           /* lanes are int32_t: the potential could leave int16_t */
     uint8_t draws;
     uint8_t quiet; /* without input nothing would happen: no spike, no draw, no change of a potential */
-    uint16_t lanes_used; /* neurons rounded up to 64 */
+    uint16_t lanes_used;  /* neurons rounded up to 64 */
+    uint8_t has_output;
+    uint8_t block_lines; /* from `targets` to the end of `potential` */
+
+    uint64_t output[TN_NEURON_WORDS]; /* neurons whose target is an output pin */
+    uint64_t padding[TN_LINE / sizeof(uint64_t) - TN_NEURON_WORDS];
 } tn_core;
 
-/* Evaluates one tick of a core with input `active`; sets the fired bits and core->quiet, returns synaptic events. */
-typedef uint32_t tn_kernel(tn_core *core, const uint64_t active[TN_AXON_WORDS], uint64_t fired[TN_NEURON_WORDS]);
+/* One core's input in one tick. */
+typedef struct {
+    tn_core *core;
+    uint64_t active[TN_AXON_WORDS];
+    int listed; /* `count`, `axon` and `type` are filled in; the kernels that need them do it */
+    uint32_t count;
+    uint8_t axon[TN_AXONS + TN_LINE], type[TN_AXONS + TN_LINE]; /* in order; bytes after `count` are valid axons */
+} tn_turn;
 
-/* [wide][general] */
-typedef tn_kernel *tn_kernels[2][2];
+/* Evaluates one tick of a core; sets the fired bits and core->quiet, returns synaptic events. `next` is the turn that
+ * follows (NULL: none), whose memory the kernel may start loading. */
+typedef uint32_t tn_kernel(tn_turn *turn, tn_turn *next, uint64_t fired[TN_NEURON_WORDS]);
+
+/* What is compiled for each instruction set. */
+typedef struct {
+    tn_kernel *lanes[2][2]; /* [wide][general] */
+    tn_kernel *bytes;       /* NULL, or for cores with a palette whose batch is not 0 */
+    /* The numbers of the neurons that fired, in order, and how many. */
+    uint32_t (*list)(const uint64_t fired[TN_NEURON_WORDS], uint8_t neurons[TN_NEURONS + TN_LINE]);
+    /* The sum over the neurons that fired of a number whose bits are in n planes. */
+    uint64_t (*sum)(const uint64_t fired[TN_NEURON_WORDS], const uint64_t (*planes)[TN_NEURON_WORDS], int n);
+} tn_kernels;
 extern const tn_kernels tn_kernels_scalar, tn_kernels_avx2, tn_kernels_avx512;
 tn_kernel tn_kernel_stochastic;
+
+/* The active axons of type g among those of one word. */
+static inline uint64_t tn_of_type(const tn_core *core, int g, int word, uint64_t active)
+{
+    uint64_t low = core->types->low[word], high = core->types->high[word];
+    return active & (g & 1 ? low : ~low) & (g & 2 ? high : ~high);
+}
+
+/* Starts loading the rows that evaluating a core will read: a chip is larger than the caches. */
+static inline void tn_prefetch_rows(const tn_turn *turn)
+{
+    for (int word = 0; word < TN_AXON_WORDS; word++)
+        for (uint64_t bits = turn->active[word]; bits; bits &= bits - 1)
+            __builtin_prefetch(turn->core->rows[64 * word + __builtin_ctzll(bits)]);
+}
 
 static inline uint32_t tn_draw(uint32_t *state)
 {

@@ -4,7 +4,6 @@
  * 256 bits with &, | and ^), TN_SUM3 and TN_MAJORITY3 (a full adder's two outputs), and three functions:
  * expand_planes(count, planes, n) turns n <= 8 bit planes of 256 lanes into 256 bytes;
  * pack_bytes(bytes, n, bits) gathers 0/1 bytes into bits; sum_bytes(count) adds 256 bytes up.
- * Where it also defines TN_EXPAND_PALETTE(core, lanes), cores may come with palettes.
  *
  * The rows of the active axons of one type are added up as bit planes by carry-save adders, eight rows at a time. */
 
@@ -65,7 +64,7 @@ TN_FN static inline uint32_t count_active(const tn_core *core, const uint64_t ac
         const TN_V *rows[TN_AXONS + 8];
         int n = 0;
         for (int word = 0; word < TN_AXON_WORDS; word++) {
-            for (uint64_t bits = active[word] & core->of_type[g][word]; bits; bits &= bits - 1) {
+            for (uint64_t bits = tn_of_type(core, g, word, active[word]); bits; bits &= bits - 1) {
                 int axon = 64 * word + __builtin_ctzll(bits);
                 rows[n++] = (const TN_V *)core->rows[axon];
             }
@@ -74,7 +73,7 @@ TN_FN static inline uint32_t count_active(const tn_core *core, const uint64_t ac
             n--;
             *left = TN_AXONS - 1;
             for (int w = 0; w < TN_NEURON_WORDS; w++)
-                events += (uint32_t)__builtin_popcountll(core->rows[*left][w]);
+                events += (uint32_t)TN_POPCOUNT(core->rows[*left][w]);
         }
         for (int pad = n; pad & 7; pad++)
             rows[pad] = (const TN_V *)zero_row;
@@ -99,4 +98,33 @@ TN_FN static inline uint32_t count_active(const tn_core *core, const uint64_t ac
 #define TN_WIDE 1
 #include "tick_lanes.h"
 
-const tn_kernels TN_KERNELS = {{simple_narrow, general_narrow}, {simple_wide, general_wide}};
+#ifndef TN_BYTES_KERNEL
+#define TN_BYTES_KERNEL NULL
+#endif
+
+#ifndef TN_LIST
+#define TN_LIST list_fired
+TN_FN static uint32_t list_fired(const uint64_t fired[TN_NEURON_WORDS], uint8_t neurons[TN_NEURONS + TN_LINE])
+{
+    uint32_t count = 0;
+    for (int word = 0; word < TN_NEURON_WORDS; word++)
+        for (uint64_t bits = fired[word]; bits; bits &= bits - 1)
+            neurons[count++] = (uint8_t)(64 * word + __builtin_ctzll(bits));
+    return count;
+}
+#endif
+
+TN_FN static uint64_t sum_fired(const uint64_t fired[TN_NEURON_WORDS], const uint64_t (*planes)[TN_NEURON_WORDS], int n)
+{
+    uint64_t sum = 0;
+    for (int p = 0; p < n; p++) {
+        uint64_t count = 0;
+        for (int word = 0; word < TN_NEURON_WORDS; word++)
+            count += TN_POPCOUNT(fired[word] & planes[p][word]);
+        sum += count << p;
+    }
+    return sum;
+}
+
+const tn_kernels TN_KERNELS = {
+    {{simple_narrow, general_narrow}, {simple_wide, general_wide}}, TN_BYTES_KERNEL, TN_LIST, sum_fired};

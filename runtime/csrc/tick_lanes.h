@@ -6,30 +6,27 @@ TN_FN static inline void TN_NAME(add_left)(const tn_core *core, const TN_LANE (*
 {
     TN_LANE *potential = core->potential;
     for (int g = 0; g < TN_AXON_TYPES; g++)
-        if (core->of_type[g][left / 64] >> left % 64 & 1)
+        if (tn_of_type(core, g, left / 64, UINT64_C(1) << left % 64))
             for (int j = 0; j < core->lanes_used; j++)
                 if (core->rows[left][j / 64] >> j % 64 & 1)
                     potential[j] = (TN_LANE)(potential[j] + field[TN_WEIGHT + g][j]);
 }
 
-TN_FN static inline uint32_t TN_NAME(update)(tn_core *core, const uint64_t active[TN_AXON_WORDS],
-                                             uint64_t fired[TN_NEURON_WORDS], const int is_general)
+/* Always inline: `is_general` has to be a constant. */
+TN_FN static inline __attribute__((always_inline)) uint32_t
+TN_NAME(update)(tn_turn *turn, const tn_turn *next, uint64_t fired[TN_NEURON_WORDS], const int is_general)
 {
+    tn_core *core = turn->core;
     const TN_LANE(*field)[TN_NEURONS] = core->lanes;
-#if defined(TN_EXPAND_PALETTE) && !TN_WIDE
-    TN_LANE expanded[TN_SIMPLE_FIELDS][TN_NEURONS] __attribute__((aligned(64)));
-    if (!is_general && core->palette) {
-        TN_EXPAND_PALETTE(core, expanded);
-        field = (const TN_LANE(*)[TN_NEURONS])expanded;
-    }
-#endif
     TN_LANE *restrict potential = core->potential;
     uint8_t counts[TN_AXON_TYPES][TN_NEURONS] __attribute__((aligned(64)));
     uint8_t fires[TN_NEURONS] __attribute__((aligned(64)));
     TN_LANE eta[TN_NEURONS] __attribute__((aligned(64)));
     TN_LANE changed = 0;
     int lanes = core->lanes_used, left;
-    uint32_t events = count_active(core, active, counts, &left);
+    uint32_t events = count_active(core, turn->active, counts, &left);
+    if (next)
+        tn_prefetch_rows(next);
     if (left >= 0)
         TN_NAME(add_left)(core, field, left);
     if (is_general && core->draws) {
@@ -84,14 +81,12 @@ TN_FN static inline uint32_t TN_NAME(update)(tn_core *core, const uint64_t activ
     return events;
 }
 
-TN_FN static uint32_t TN_NAME(simple)(tn_core *core, const uint64_t active[TN_AXON_WORDS],
-                                      uint64_t fired[TN_NEURON_WORDS])
+TN_FN static uint32_t TN_NAME(simple)(tn_turn *turn, tn_turn *next, uint64_t fired[TN_NEURON_WORDS])
 {
-    return TN_NAME(update)(core, active, fired, 0);
+    return TN_NAME(update)(turn, next, fired, 0);
 }
 
-TN_FN static uint32_t TN_NAME(general)(tn_core *core, const uint64_t active[TN_AXON_WORDS],
-                                       uint64_t fired[TN_NEURON_WORDS])
+TN_FN static uint32_t TN_NAME(general)(tn_turn *turn, tn_turn *next, uint64_t fired[TN_NEURON_WORDS])
 {
-    return TN_NAME(update)(core, active, fired, 1);
+    return TN_NAME(update)(turn, next, fired, 1);
 }

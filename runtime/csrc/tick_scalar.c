@@ -34,4 +34,5 @@ static inline uint32_t sum_bytes(const uint8_t count[TN_NEURONS])
     return sum;
 }
 
+#define TN_POPCOUNT tn_popcount
 #include "tick_kernel.h"

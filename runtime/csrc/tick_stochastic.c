@@ -35,8 +35,10 @@ static int32_t integrate(tn_core *core, const uint8_t type_of[TN_AXONS], const u
     return sum;
 }
 
-uint32_t tn_kernel_stochastic(tn_core *core, const uint64_t active[TN_AXON_WORDS], uint64_t fired[TN_NEURON_WORDS])
+uint32_t tn_kernel_stochastic(tn_turn *turn, tn_turn *next, uint64_t fired[TN_NEURON_WORDS])
 {
+    tn_core *core = turn->core;
+    const uint64_t *active = turn->active;
     const int32_t(*field)[TN_NEURONS] = core->lanes;
     int32_t *potential = core->potential;
     uint8_t type_of[TN_AXONS] = {0};
@@ -47,9 +49,8 @@ uint32_t tn_kernel_stochastic(tn_core *core, const uint64_t active[TN_AXON_WORDS
             int axon = 64 * word + __builtin_ctzll(bits);
             for (int w = 0; w < TN_NEURON_WORDS; w++)
                 events += (uint32_t)__builtin_popcountll(core->rows[axon][w]);
-            for (int g = 0; g < TN_AXON_TYPES; g++)
-                if (core->of_type[g][word] & (bits & -bits))
-                    type_of[axon] = (uint8_t)g;
+            uint64_t bit = bits & -bits;
+            type_of[axon] = (uint8_t)(((core->types->low[word] & bit) != 0) + 2 * ((core->types->high[word] & bit) != 0));
         }
     }
     for (int j = 0; j < core->lanes_used; j++) {
@@ -81,5 +82,7 @@ uint32_t tn_kernel_stochastic(tn_core *core, const uint64_t active[TN_AXON_WORDS
         potential[j] = v;
     }
     core->quiet = 0;
+    if (next)
+        tn_prefetch_rows(next);
     return events;
 }

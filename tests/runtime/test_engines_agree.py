@@ -162,8 +162,43 @@ def test_batch_engine_over_many_blocks(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", list(_native.variants()))
-def test_chips_large_enough_for_lists_of_spikes(variant: str) -> None:
-    """From 512 cores on, spikes in flight go through lists that overflow when many neurons fire."""
+def test_many_cores_many_spikes(variant: str) -> None:
     config = random_chip(np.random.default_rng(11), 520, 12, 64, draws=False, density=0.5)
     engines: dict[str, Engine] = {str(n): TickEngine(config, threads=n, variant=variant) for n in (1, 3)}
     assert_agree(config, NumpyEngine(config), engines, 1, [1, 30, 17])
+
+
+@pytest.mark.parametrize("variant", list(_native.variants()))
+@pytest.mark.parametrize("weight", [1, 3, 40, 127, 128])
+def test_plain_neurons_with_weights_up_to(weight: int, variant: str) -> None:
+    """Weights that add up within a byte take a path of their own, in groups of axons as large as the weights allow."""
+    rng = np.random.default_rng(weight)
+    config = random_chip(rng, 40, 256, 256, draws=False, density=0.3)
+    types = config.neuron_types
+    types["weights"][:] = rng.integers(-weight, weight + 1, types["weights"].shape)
+    types["weights"][0] = weight, -weight, weight, -weight
+    types["leak"][:] = rng.integers(0, min(8 * weight, 255), len(types["leak"]))
+    types["threshold"][:] = rng.integers(1, 20 * weight, len(types["threshold"]))
+    types["negative_threshold"][:] = rng.integers(0, 20 * weight, len(types["threshold"]))
+    for name, value in (("leak_reversal", 0), ("reset_mode", 0), ("negative_saturate", 1)):
+        types[name][:] = value
+    config.check()
+    engines: dict[str, Engine] = {str(n): TickEngine(config, threads=n, variant=variant) for n in (1, 2)}
+    assert_agree(config, NumpyEngine(config), engines, weight, [5, 30])
+    assert 0.05 < engines["1"].stats.spikes / 35 / config.neuron_type.size < 0.95
+
+
+def test_more_external_spikes_than_neurons() -> None:
+    config = random_chip(np.random.default_rng(2), 3, 20, 10)
+    rng = np.random.default_rng(3)
+    record = np.ones(config.neuron_type.shape, np.bool_)
+    tick, reference = TickEngine(config), NumpyEngine(config)
+    for count in (5000, 0, 100, 20000):
+        begin = reference.tick
+        events = Events(
+            begin + np.sort(rng.integers(0, 4, count)),
+            *(rng.integers(0, n, count).astype(np.int32) for n in (3, 20)),
+            rng.integers(1, 16, count).astype(np.uint8),
+        )
+        expected = reference.run(4, None, events, record, all_probes(config))
+        assert_same_result(tick.run(4, None, events, record, all_probes(config)), expected, str(count))

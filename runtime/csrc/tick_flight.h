@@ -1,0 +1,45 @@
+/* Spikes in flight: what one thread has sent and no core has taken yet.
+ *
+ * A spike is noted in a list, one for each of the next 15 ticks; a list is written in order and costs little memory
+ * traffic. At the end of the tick before it is due, a list is set in a bitmap of all axons, which every thread reads in
+ * the next tick. Any thread's spikes may be for any core, so each thread has its own, and readers join them. */
+#ifndef TN_TICK_FLIGHT_H
+#define TN_TICK_FLIGHT_H
+
+#include "chip.h"
+
+enum { TN_WHERE_BITS = 28 };
+
+/* Where a spike goes, and when. */
+static inline uint32_t tn_where(int32_t delay, int32_t core, int32_t axon)
+{
+    return (uint32_t)delay << TN_WHERE_BITS | (uint32_t)core << 8 | (uint32_t)axon;
+}
+
+typedef struct {
+    uint32_t *end[TN_DELAY_SLOTS]; /* in an open tick: where the next spike of each delay goes; delay 0: into `nowhere` */
+    uint32_t *lists;               /* [16, capacity]: tn_where, by due tick */
+    uint64_t *due[2];              /* [N, 4] by due tick: active axons */
+    size_t n_cores, fixed, extra, capacity; /* capacity = fixed + extra */
+    uint32_t count[TN_DELAY_SLOTS];
+    uint32_t nowhere[TN_NEURONS];
+} tn_flight;
+
+/* Room for as many spikes a tick, each sender with one delay, and for external spikes as tn_flight_expect says. */
+tn_error tn_flight_init(tn_flight *flight, size_t n_cores, size_t senders);
+void tn_flight_free(tn_flight *flight);
+void tn_flight_reset(tn_flight *flight);
+
+/* Makes room for `count` spikes beyond those of the fixed senders, whatever their delays. */
+tn_error tn_flight_expect(tn_flight *flight, size_t count);
+
+/* A tick begins, and ends; between them spikes are sent. Nobody may read due[(tick + 1) % 2] while it ends. */
+void tn_flight_open(tn_flight *flight, int64_t tick);
+void tn_flight_close(tn_flight *flight, int64_t tick);
+
+static inline void tn_flight_send(tn_flight *flight, uint32_t where)
+{
+    *flight->end[where >> TN_WHERE_BITS]++ = where;
+}
+
+#endif
