@@ -56,6 +56,29 @@ def test_spike_gradient_is_a_triangle() -> None:
     assert x.grad.tolist() == [0, 0, 0.75, 1.0, 0.25, 0]
 
 
+def test_softened_spikes_have_the_true_gradient_and_spike_when_evaluated() -> None:
+    layer = SpikingActivation().double()
+    layer.soften(1)
+    x = torch.tensor([-1.5, -0.75, -0.25, 0.25, 0.5, 2.0], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda v: layer(v).pow(2).sum(), x)
+    assert layer(torch.tensor([-2.0, -1, 0, 1, 2], requires_grad=True)).tolist() == [0, 0, 0.5, 1, 1]
+    layer.soften(0.25)
+    assert layer(torch.tensor([-2.0, 0, 2], requires_grad=True)).tolist() == [0, 0.875, 1]
+    layer.eval()
+    assert layer(x).tolist() == [0, 0, 0, 1, 1, 1]
+    layer.train().soften(0)
+    assert layer(x).tolist() == [0, 0, 0, 1, 1, 1]
+    with pytest.raises(ValueError, match="softness is 2"):
+        layer.soften(2)
+
+
+def test_group_shuffle_permutes_and_sends_gradients_back() -> None:
+    shuffle = GroupShuffle(7, seed=3)
+    x = torch.randn(2, 7, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.equal(shuffle(x), x.index_select(1, shuffle.order))
+    assert torch.autograd.gradcheck(lambda v: shuffle(v).pow(2).sum(), x)
+
+
 def test_batch_norm_gradient_is_the_numerical_one() -> None:
     norm = BatchNorm(3).double()
     x = torch.randn(4, 3, 2, 2, dtype=torch.float64, requires_grad=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from tncc.errors import FormatError, InputError
-from tncc.train import SparsityPenalty, build, fit, spikes_per_frame
+from tncc.train import SparsityPenalty, SpikingActivation, build, fit, spikes_per_frame
 from tncc.train.augment import flip, parse, shift
 from tncc.train.history import RunFolder
 from tncc.train.loop import Pair
@@ -116,6 +117,8 @@ def test_bad_options_and_checkpoints(tmp_path: Path) -> None:
         ({"augment": "rotate9"}, "unknown augmentation 'rotate9'"),
         ({"device": "abacus"}, "unknown device 'abacus'"),
         ({"epochs": 0}, "epochs must be at least 1"),
+        ({"anneal": 1.5}, "anneal is 1.5"),
+        ({"compile": True, "sparsity": 0.1}, "exclude each other"),
     ):
         with pytest.raises(InputError, match=message):
             fit(network(), train, **{"epochs": 1, "progress": False, **options})
@@ -132,6 +135,51 @@ def test_bad_options_and_checkpoints(tmp_path: Path) -> None:
     other = build("S-8 S-16 P-30/2", (1, 8, 8), 2)
     with pytest.raises(FormatError, match="does not fit this model"):
         fit(other, train, epochs=2, progress=False, folder=tmp_path)
+
+
+def test_annealing_ends_in_spikes(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network()
+    layers = [m for m in model.modules() if isinstance(m, SpikingActivation)]
+    seen = []
+    soften = SpikingActivation.soften
+    monkeypatch.setattr(SpikingActivation, "soften", lambda self, value: (seen.append(value), soften(self, value))[1])
+    history = fit(model, bars(320, 0), bars(100, 1), epochs=6, anneal=0.5, **OPTIONS)
+    assert seen[: len(layers)] == [1.0] * len(layers)
+    assert seen == sorted(seen, reverse=True)
+    assert sum(value > 0 for value in seen) == len(layers) * 30  # half of 6 epochs of 10 steps
+    assert all(not layer.soft and layer.softness == 0 for layer in layers)
+    assert history.test_accuracy > 0.9
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+def test_compiled_training_takes_the_same_first_step() -> None:
+    weights = []
+    for compiled in (False, True):
+        model = build("S-8 P-30/2", (1, 8, 8), 2, gain=8.0)
+        model.load_state_dict(weights[0][0] if weights else model.state_dict())
+        start = {name: value.clone() for name, value in model.state_dict().items()}
+        fit(model, bars(32, 0), epochs=1, batch_size=32, optimizer="sgd", progress=False, anneal=1.0, compile=compiled)
+        weights.append((start, model.state_dict()))
+    for name, value in weights[0][1].items():
+        assert torch.allclose(value, weights[1][1][name], atol=1e-4), name
+    assert not torch.equal(weights[0][0]["3.hidden"], weights[0][1]["3.hidden"])
+
+
+def test_mixed_precision_learns() -> None:
+    model = network()
+    history = fit(model, bars(320, 0), bars(100, 1), epochs=6, amp=True, **OPTIONS)
+    assert history.test_accuracy > 0.9
+    assert all(value.dtype != torch.bfloat16 for value in model.state_dict().values())
+
+
+def test_events_for_tensorboard(tmp_path: Path) -> None:
+    history = fit(network(), bars(64, 0), bars(20, 1), epochs=2, folder=tmp_path, tensorboard=True, **OPTIONS)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    found = [event.value for event in events.Scalars("test_accuracy")]
+    assert found == pytest.approx([row.test_accuracy for row in history.epochs])
 
 
 def test_sparsity_penalty_is_what_it_says() -> None:

@@ -42,6 +42,36 @@ class _Spike(torch.autograd.Function):
         return x.abs().neg_().add_(1).clamp_(min=0).mul_(gradient)
 
 
+class _SoftSpike(torch.autograd.Function):
+    """Forward: from spikes (softness 0) to the function whose derivative _Spike pretends to (1). Backward: as _Spike."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, softness: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        hard = (x >= 0).to(x.dtype)
+        tail = 0.5 * (1 - x.abs()).clamp(min=0).square()
+        return hard + softness.to(x.dtype) * torch.where(x < 0, tail, -tail)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return (1 - x.abs()).clamp(min=0) * gradient, None
+
+
+class _Permute(torch.autograd.Function):
+    """Forward: x permuted along its second axis. Backward: permuted back, where index_select's own way adds."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(inverse)
+        return x.index_select(1, order)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (inverse,) = ctx.saved_tensors
+        return gradient.index_select(1, inverse), None, None
+
+
 def trinarize_with_hysteresis(hidden: Tensor, previous: Tensor, hysteresis: float) -> Tensor:
     """`hidden` rounded to {-1, 0, 1}; within `hysteresis` of a boundary (+-0.5) the `previous` value stays."""
     magnitude = hidden.abs()
@@ -158,10 +188,30 @@ class BatchNorm(nn.Module):
 
 
 class SpikingActivation(nn.Module):
-    """1 where x >= 0, else 0; the derivative is taken as max(0, 1 - |x|)."""
+    """1 where x >= 0, else 0; the derivative is taken as max(0, 1 - |x|).
+
+    While training, outputs may be softened: `soften(1)` makes them the integral of that derivative, rising from 0 at x = -1
+    to 1 at x = 1, so that the gradient is the true one; between 1 and 0 lies a mixture. Evaluation always spikes.
+    """
+
+    softness: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("softness", torch.zeros(()), persistent=False)
+        self.soft = False
+
+    def soften(self, softness: float) -> None:
+        """Sets the share of the smooth function in training outputs, 0..1."""
+        if not 0 <= softness <= 1:
+            raise ValueError(f"softness is {softness}; it must lie in 0 .. 1")
+        self.softness.fill_(softness)
+        self.soft = softness > 0
 
     def forward(self, x: Tensor) -> Tensor:
         if torch.is_grad_enabled() and x.requires_grad:
+            if self.soft and self.training:
+                return _SoftSpike.apply(x, self.softness)
             return _Spike.apply(x)
         return (x >= 0).to(x.dtype)
 
@@ -214,6 +264,8 @@ class GroupShuffle(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C] or [N, C, H, W], permuted along C."""
+        if torch.is_grad_enabled() and x.requires_grad:
+            return _Permute.apply(x, self.order, self.order.argsort())
         return x.index_select(1, self.order)
 
     def extra_repr(self) -> str:
