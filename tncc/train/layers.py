@@ -43,7 +43,7 @@ class _Spike(torch.autograd.Function):
 
 
 class _SoftSpike(torch.autograd.Function):
-    """Forward: from spikes (softness 0) to the function whose derivative _Spike pretends to (1). Backward: as _Spike."""
+    """Forward: from spikes (softness 0) to the integral of _Spike's derivative (softness 1). Backward: as _Spike."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, softness: Tensor) -> Tensor:
@@ -190,8 +190,8 @@ class BatchNorm(nn.Module):
 class SpikingActivation(nn.Module):
     """1 where x >= 0, else 0; the derivative is taken as max(0, 1 - |x|).
 
-    While training, outputs may be softened: `soften(1)` makes them the integral of that derivative, rising from 0 at x = -1
-    to 1 at x = 1, so that the gradient is the true one; between 1 and 0 lies a mixture. Evaluation always spikes.
+    While training, outputs may be softened: `soften(1)` makes them the integral of that derivative, rising from 0 at
+    x = -1 to 1 at x = 1, whose gradient is the true one; between 1 and 0 lies a mixture. Evaluation always spikes.
     """
 
     softness: Tensor
