@@ -17,6 +17,8 @@ typedef uint64_t tn_v256 __attribute__((vector_size(32), may_alias));
     } while (0)
 #define TN_LAST_AND(a, b) __builtin_shuffle(a, b, (tn_v256){3, 4, 5, 6})
 #define TN_SHIFT(words, before, n) ((words) << (n) | (before) >> (64 - (n)))
+#define TN_SHIFT_LEFT(words, n) ((words) << (n))
+#define TN_SHIFT_RIGHT(words, n) ((words) >> (n))
 
 typedef struct {
     uint64_t sum;
@@ -24,11 +26,12 @@ typedef struct {
 
 typedef uint64_t bit_count;
 
-TN_FN static inline bit_count count_bits(const uint64_t *row, const uint64_t *wanted)
+TN_FN static inline bit_count count_bits(const void *row, const uint64_t *wanted)
 {
+    const uint64_t *words = row;
     uint64_t count = 0;
     for (int w = 0; w < TN_ROW_WORDS; w++)
-        count += (uint64_t)__builtin_popcountll(row[w] & wanted[w]);
+        count += (uint64_t)__builtin_popcountll(words[w] & wanted[w]);
     return count;
 }
 

@@ -18,9 +18,9 @@
         carry = _mm512_ternarylogic_epi64(a, b, sum, 0xd4); \
     } while (0)
 #define TN_LAST_AND(a, b) _mm512_alignr_epi64(b, a, 7)
-/* words << n | before >> (64 - n) */
-#define TN_SHIFT(words, before, n) \
-    _mm512_or_si512(_mm512_sll_epi64(words, _mm_cvtsi32_si128(n)), _mm512_srl_epi64(before, _mm_cvtsi32_si128(64 - (n))))
+#define TN_SHIFT(words, before, n) _mm512_shldv_epi64(words, before, _mm512_set1_epi64(n))
+#define TN_SHIFT_LEFT(words, n) _mm512_slli_epi64(words, (unsigned)(n))
+#define TN_SHIFT_RIGHT(words, n) _mm512_srl_epi64(words, _mm_cvtsi32_si128((int)(n)))
 
 typedef struct {
     __m512i sum;
@@ -28,11 +28,12 @@ typedef struct {
 
 typedef __m512i bit_count;
 
-TN_FN static inline bit_count count_bits(const uint64_t *row, const uint64_t *wanted)
+TN_FN static inline bit_count count_bits(const void *row, const uint64_t *wanted)
 {
+    const __m512i *bits = row;
     __m512i count = _mm512_setzero_si512();
-    for (int w = 0; w < TN_ROW_WORDS; w += 8) {
-        __m512i both = _mm512_and_si512(_mm512_load_si512(row + w), _mm512_load_si512(wanted + w));
+    for (int i = 0; i < TN_ROW_WORDS / 8; i++) {
+        __m512i both = _mm512_and_si512(bits[i], _mm512_load_si512(wanted + 8 * i));
         count = _mm512_add_epi64(count, _mm512_popcnt_epi64(both));
     }
     return count;

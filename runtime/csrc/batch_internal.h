@@ -13,19 +13,21 @@ enum {
     TN_ROW_WORDS = 16,
     TN_ROW_TICKS = 64 * TN_ROW_WORDS,
     TN_LITERALS = 2 * TN_AXONS + 2, /* 2 r: row r; 2 r + 1: its complement; after the last row: zeros, ones */
-    TN_PINS_A_JOB = 256,
+    TN_PINS_A_JOB = 512,
+    TN_WEIGHTED = 255,
     TN_COUNTER_PLANES = 20,         /* 256 axons of weight 255, and room for the threshold */
 };
 
 /* How one class counts: fires where start + literals >= 2^top, bit `top` of the sum. */
 typedef struct {
-    uint32_t stream;    /* into the program's literals: the start's planes 0..max(4, top), then per segment {plane, groups
-                           of eight, literals ...} */
+    uint32_t stream;    /* into the program's literals: the start's planes 0..top, then per segment {plane, groups of four,
+                           literals ...} */
     uint16_t copies;    /* neurons in the class */
-    uint16_t groups;    /* of eight literals, in all segments, about */
+    uint16_t groups;    /* of four literals, in all segments, about */
     uint8_t number;     /* of the class within the core */
-    uint8_t top, n_segments;
-    uint8_t plain;      /* one segment, of plane 0 */
+    uint8_t top;        /* at least 4 */
+    uint8_t n_segments;
+    uint8_t n_high;     /* top - 4 where there is one segment, of plane 0; else TN_WEIGHTED */
 } tn_class;
 
 /* What cores with equal crossbars, types and wiring of equal inputs share. */

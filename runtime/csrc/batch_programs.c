@@ -38,7 +38,7 @@ static tn_error find_rows(tn_batch_build_state *b, size_t c, const uint64_t rows
     return TN_OK;
 }
 
-/* Appends {plane, groups, literals} for the rows whose |weight| has bit `plane`; 1 where there are any, -1 no memory. */
+/* Appends {plane, groups of four, literals} for the rows whose |weight| has bit `plane`; 1 where there are any, -1 no memory. */
 static int add_segment(tn_batch_build_state *b, const int32_t *weight, uint16_t n_rows, int plane)
 {
     uint16_t found[TN_AXONS + 8];
@@ -50,13 +50,13 @@ static int add_segment(tn_batch_build_state *b, const int32_t *weight, uint16_t 
     }
     if (!n)
         return 0;
-    while (n % 8)
+    while (n % 4)
         found[n++] = (uint16_t)(TN_ROW_WORDS * 2 * n_rows);
     uint16_t *to = tn_vector_add(&b->literals, (size_t)n + 2);
     if (!to)
         return -1;
     to[0] = (uint16_t)plane;
-    to[1] = (uint16_t)(n / 8);
+    to[1] = (uint16_t)(n / 4);
     memcpy(to + 2, found, (size_t)n * sizeof *found);
     return 1;
 }
@@ -64,11 +64,10 @@ static int add_segment(tn_batch_build_state *b, const int32_t *weight, uint16_t 
 /* Appends the counter's start value, plane by plane, as literals. */
 static tn_error add_start(tn_batch_build_state *b, uint32_t start, int top, uint16_t n_rows)
 {
-    int planes = top > 4 ? top + 1 : 5;
-    uint16_t *to = tn_vector_add(&b->literals, (size_t)planes);
+    uint16_t *to = tn_vector_add(&b->literals, (size_t)top + 1);
     if (!to)
         return TN_ERROR_MEMORY;
-    for (int p = 0; p < planes; p++)
+    for (int p = 0; p <= top; p++)
         to[p] = (uint16_t)(TN_ROW_WORDS * (2 * n_rows + (start >> p & 1)));
     return TN_OK;
 }
@@ -85,8 +84,14 @@ static tn_error add_class(tn_batch_build_state *b, const tn_program *program, tn
     }
     int64_t need = least_sum + negative; /* fires where the sum of the literals reaches this */
     class->stream = (uint32_t)(b->literals.count - program->literals);
-    if (need <= 0 || need > total)
-        return add_start(b, need <= 0, 0, program->n_rows);
+    class->top = 4;
+    if (need <= 0 || need > total) {
+        uint16_t *nothing;
+        if (add_start(b, need <= 0 ? 16 : 0, class->top, program->n_rows) || !(nothing = tn_vector_add(&b->literals, 2)))
+            return TN_ERROR_MEMORY;
+        memset(nothing, 0, 2 * sizeof *nothing);
+        return TN_OK;
+    }
     while ((INT64_C(1) << class->top) < need || (INT64_C(1) << class->top) < total - need + 1)
         class->top++;
     if (add_start(b, (uint32_t)((INT64_C(1) << class->top) - need), class->top, program->n_rows))
@@ -97,8 +102,8 @@ static tn_error add_class(tn_batch_build_state *b, const tn_program *program, tn
             return TN_ERROR_MEMORY;
         class->n_segments = (uint8_t)(class->n_segments + added);
     }
-    class->plain = any == 1;
-    class->groups = (uint16_t)((b->literals.count - program->literals - class->stream) / 8);
+    class->n_high = any == 1 ? (uint8_t)(class->top - 4) : TN_WEIGHTED;
+    class->groups = (uint16_t)((b->literals.count - program->literals - class->stream) / 4);
     return TN_OK;
 }
 
@@ -106,12 +111,10 @@ static tn_error add_class(tn_batch_build_state *b, const tn_program *program, tn
 static int compare_classes(const void *left, const void *right)
 {
     const tn_class *a = left, *b = right;
-    if (a->n_segments != b->n_segments)
-        return a->n_segments < b->n_segments ? -1 : 1;
+    if (a->n_high != b->n_high)
+        return a->n_high < b->n_high ? -1 : 1;
     if (a->groups != b->groups)
         return a->groups < b->groups ? -1 : 1;
-    if (a->top != b->top)
-        return a->top < b->top ? -1 : 1;
     return (a->number > b->number) - (a->number < b->number);
 }
 
