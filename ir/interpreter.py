@@ -208,6 +208,13 @@ def weighted_sum(x: Array, op: Any) -> Array:
     return total.astype(np.int32) if integer else total
 
 
+def weight_bounds(weight: Array) -> tuple[Array, Array]:
+    """Lowest and highest sum that spikes can give, int64 [out, 1, 1], of integer weights [out, ...]."""
+    flat = weight.reshape(weight.shape[0], -1)
+    low, high = (part.sum(axis=1, dtype=np.int64) for part in (np.minimum(flat, 0), np.maximum(flat, 0)))
+    return low.reshape(-1, 1, 1), high.reshape(-1, 1, 1)
+
+
 def _conv(op: ops.Conv2d, operands: Sequence[Array]) -> Array:
     return weighted_sum(operands[0], op)
 

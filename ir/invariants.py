@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tncc.errors import InvariantBroken
+from tncc.ir.axon_code import axon_code
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph
 from tncc.ir.netlist import OUTPUT, Netlist
@@ -104,22 +105,24 @@ def filters_fit(graph: Graph, chip: Chip) -> Iterator[str]:
     """The features that share cores need, at one position, no more axons than a core has."""
     for op in graph.ops:
         if isinstance(op, SpikingConv2d):
-            for label, axons in enumerate(group_axons(op)):
+            for label, axons in enumerate(group_axons(op, chip)):
                 if axons > chip.axons:
                     yield f"{op.location}: feature group {label} needs {axons} axons; a core has {chip.axons}"
 
 
-def filter_axons(op: SpikingConv2d) -> Array:
-    """bool [features, axons]: which axons each feature needs at one position: one for every sign of every input in
-    reach of its convolution group. Features of one convolution group with the same column set share that axon."""
-    flat = op.weight.reshape(op.weight.shape[0], -1)
-    return np.concatenate([flat > 0, flat < 0], axis=1)
+def filter_axons(op: SpikingConv2d, chip: Chip) -> Array:
+    """bool [features, axons]: which axons each feature needs at one position: for every input in reach of its
+    convolution group those that make up its weight. Features of one convolution group with the same column set share
+    that axon."""
+    bits = axon_code(op, chip).bits(op.weight).reshape(op.weight.shape[0], -1)
+    digits = int(np.bitwise_or.reduce(bits, axis=None, initial=0)).bit_length()
+    return np.concatenate([bits >> d & 1 > 0 for d in range(max(1, digits))], axis=1)
 
 
-def group_axons(op: SpikingConv2d) -> Array:
+def group_axons(op: SpikingConv2d, chip: Chip) -> Array:
     """int64 [labels]: how many axons the features of each label need together at one position."""
     out = op.weight.shape[0]
-    used = filter_axons(op)
+    used = filter_axons(op, chip)
     # features of one label and one convolution group read the same channels, so their filters overlap
     group = np.arange(out) // (out // op.groups)
     keys, member = np.unique(np.stack([op.feature_groups, group]), axis=1, return_inverse=True)

@@ -22,10 +22,12 @@ UNCONNECTED = -1  # it computes, its spikes go nowhere
 DISABLED = -2  # as IBM's files mark neurons that are not part of the network; computes, goes nowhere
 OUTPUT = -3  # its spikes leave the chip on output pin target_axon
 
+AXON_TYPES = 4  # strengths that a neuron type has room for
+
 NEURON_FIELDS: dict[str, tuple[str, tuple[int, ...]]] = {
     # name: (dtype, shape of one entry); chip.md's symbol in the comment
-    "weights": ("int16", (4,)),  # s_j[g], -255..255
-    "stochastic_weights": ("uint8", (4,)),  # b_j[g], 0 or 1
+    "weights": ("int16", (AXON_TYPES,)),  # s_j[g], -255..255
+    "stochastic_weights": ("uint8", (AXON_TYPES,)),  # b_j[g], 0 or 1
     "leak": ("int16", ()),  # lambda, -255..255
     "stochastic_leak": ("uint8", ()),  # c
     "leak_reversal": ("uint8", ()),  # epsilon

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, get_type_hints
 
 import numpy as np
@@ -91,6 +91,16 @@ def attribute_types(op_class: type[Op]) -> dict[str, Any]:
     return _attribute_types[op_class]
 
 
+def attribute_defaults(op_class: type[Op]) -> dict[str, Any]:
+    """Values of those of an op's own fields that need not be given."""
+    return {f.name: f.default for f in fields(op_class) if f.default is not MISSING}
+
+
+def integer_weight(weight: Array) -> Array:
+    """Integer weights as int8 where they and their negatives fit, else as int16."""
+    return weight.astype(np.int8 if np.abs(weight).max(initial=0) <= 127 else np.int16)
+
+
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
@@ -136,10 +146,11 @@ class Linear(Op):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrinaryConv2d(Op):
-    """A convolution whose weights are trinary up to one scale an output channel.
+    """A convolution whose weights are integers (usually -1, 0, 1) up to one scale an output channel.
 
-    y[o] = scale[o] * sum(weight[o] * x), with weight int8 in {-1, 0, 1} and scale float32 [out] > 0. The source
-    model sums scaled products in an order of its own; whoever turns y into decisions must not depend on rounding.
+    y[o] = scale[o] * sum(weight[o] * x), with weight int8 or int16 and scale float32 [out] > 0. The source model sums
+    scaled products in an order of its own; whoever turns y into decisions must not depend on rounding. Its weights
+    may be off weight * scale by rounding, relatively by `tolerance` at most.
     """
 
     weight: Array
@@ -148,6 +159,7 @@ class TrinaryConv2d(Op):
     pads: tuple[int, int, int, int]
     dilations: tuple[int, int]
     groups: int
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -159,7 +171,7 @@ class SignConv2d(TrinaryConv2d):
 class SpikingConv2d(Op):
     """What a layer of neurons computes: y = 1 where sum(weight * x) >= threshold, else 0. Spikes in, spikes out.
 
-    weight: int8 {-1, 0, 1}, [out, in / groups, kh, kw]. threshold: int32, [out, 1, 1], or [out, height, width] where
+    weight: int8 or int16, [out, in / groups, kh, kw]. threshold: int32, [out, 1, 1], or [out, height, width] where
     it differs by position. feature_groups: int32 [out]; output features with one label share cores. Labels
     count from 0; before split-filter-groups they are the convolution's own groups.
     """

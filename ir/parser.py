@@ -13,7 +13,7 @@ from tncc.ir.graph import Graph, Value
 from tncc.ir.location import Location
 from tncc.ir.netlist import Netlist
 from tncc.ir.netlist_parser import read_netlist
-from tncc.ir.ops import Op, attribute_types, registry
+from tncc.ir.ops import Op, attribute_defaults, attribute_types, registry
 from tncc.ir.reader import Node, Reader, syntax_tree
 from tncc.ir.suggest import did_you_mean
 
@@ -83,7 +83,7 @@ class _GraphReader:
                     key, f"{mnemonic} has no attribute {name!r}", did_you_mean(name, hints, "attributes")
                 )
         for name in hints:
-            if name not in attributes:
+            if name not in attributes and name not in attribute_defaults(cls):
                 raise self.reader.error(mnemonic, f"{mnemonic} lacks attribute {name!r}")
         return cls(
             inputs=self._names(inputs),

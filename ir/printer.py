@@ -16,7 +16,7 @@ from tncc.ir.encoding import DTYPE_NAMES, encode, items_needed, name_text, quote
 from tncc.ir.graph import Graph
 from tncc.ir.location import Location
 from tncc.ir.netlist import NEURON_FIELDS, UNCONNECTED, Layer, Netlist, Port
-from tncc.ir.ops import Op
+from tncc.ir.ops import Op, attribute_defaults
 
 Array = npt.NDArray[Any]
 WIDTH = 120
@@ -61,7 +61,9 @@ class _Printer:
         return f"nn.graph {name_text('@', graph.name)} {{\n" + "".join(f"  {line}\n" for line in lines) + "}\n"
 
     def _op(self, op: Op) -> str:
-        pairs = [(name, self._value(value, f"{op.output}.{name}", 4)) for name, value in op.attributes()]
+        defaults = attribute_defaults(type(op))
+        shown = [(name, value) for name, value in op.attributes() if name not in defaults or value != defaults[name]]
+        pairs = [(name, self._value(value, f"{op.output}.{name}", 4)) for name, value in shown]
         head = f"{name_text('%', op.output)} = {op.mnemonic()}({_names(op.inputs)})"
         return _braced(head, pairs, f" : {op.type} {_location(op.location)}")
 

@@ -121,8 +121,7 @@ def _conv(operands: Sequence[Shape], attributes: Mapping[str, Any], shape: Shape
         _fit(labels.dtype == np.int32 and labels.shape == (out,), f"feature_groups must be i32[{out}]")
         _fit(labels.min(initial=0) >= 0 and labels.max(initial=0) < out, f"feature_groups lie in 0..{out - 1}")
     if "scale" in attributes or "threshold" in attributes:
-        _fit(weight.dtype == np.int8, f"the weight is {weight.dtype}; expected int8")
-        _fit(weight.size == 0 or (weight.min() >= -1 and weight.max() <= 1), "weights must be -1, 0 or 1")
+        _fit(weight.dtype in (np.int8, np.int16), f"the weight is {weight.dtype}; expected int8 or int16")
     return (out, *grid)
 
 

@@ -1,4 +1,4 @@
-"""fold-thresholds: a trinary layer and the elementwise ops behind it, up to a spike, become one integer threshold."""
+"""fold-thresholds: a weighted sum and the elementwise ops behind it, up to a spike, become one integer threshold."""
 
 from __future__ import annotations
 
@@ -15,9 +15,19 @@ from tncc.ir.chip import Chip
 from tncc.ir.cone import live, trace
 from tncc.ir.graph import Graph
 from tncc.ir.infer import straight_through
-from tncc.ir.interpreter import rewire, weighted_sum
+from tncc.ir.interpreter import rewire, weight_bounds, weighted_sum
 from tncc.ir.location import Location
-from tncc.ir.ops import ELEMENTWISE, WIRING, Constant, Gather, Op, SignConv2d, SpikingConv2d, TrinaryConv2d
+from tncc.ir.ops import (
+    ELEMENTWISE,
+    WIRING,
+    Constant,
+    Gather,
+    Op,
+    SignConv2d,
+    SpikingConv2d,
+    TrinaryConv2d,
+    integer_weight,
+)
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
 from tncc.passes.rounding import Interval, WeightedSum, bounded_sum, carried, constant, step
@@ -143,21 +153,31 @@ class _Fold:
         weight = self.layer.weight
         if isinstance(self.layer, SignConv2d) and any(self.layer.pads):
             everything = np.ones((1, *self.graph.types[self.layer.inputs[0]].shape), np.uint8)
-            counts = [weighted_sum(everything, replace(self.layer, weight=weight == sign))[0] for sign in (-1, 1)]
-        else:
-            counts = [(weight == sign).sum(axis=(1, 2, 3)).reshape(-1, 1, 1) for sign in (-1, 1)]
-        return -counts[0].astype(np.int64), counts[1].astype(np.int64)
+            low, high = (
+                weighted_sum(everything, replace(self.layer, weight=part))[0].astype(np.int64)
+                for part in (np.minimum(weight, 0), np.maximum(weight, 0))
+            )
+            return low, high
+        return weight_bounds(weight)
 
     def _model_sums(self, sums: Array) -> WeightedSum:
         """What the source model adds up where the inputs that spike have weights that sum to `sums` [n]."""
         column = (1, self.channels, 1, 1)
         n, low, high = sums.reshape(-1, 1, 1, 1), self.lowest[None], self.highest[None]
-        scale, refine = self.layer.scale.reshape(column), self.refine.reshape(column)
+        magnitudes = np.abs(self.layer.weight.reshape(self.channels, -1)).astype(np.int64)
+        n, plus, minus = np.broadcast_to(n, (n.size, *self.frame)), high, -low
         if isinstance(self.layer, SignConv2d):
             # every input adds a term, +weight or -weight: a sum of n leaves (high + low) - n for the others
-            return WeightedSum(n=2 * n - (high + low), scale=scale, plus=high - low, minus=high - low, refine=refine)
+            n, plus, minus = 2 * n - (high + low), high - low, high - low
         return WeightedSum(
-            n=np.broadcast_to(n, (n.size, *self.frame)), scale=scale, plus=high, minus=-low, refine=refine
+            n=n,
+            scale=self.layer.scale.reshape(column),
+            plus=plus,
+            minus=minus,
+            terms=np.count_nonzero(magnitudes, axis=1).reshape(column),
+            largest=magnitudes.max(axis=1, initial=0).reshape(column),
+            tolerance=np.full(column, self.layer.tolerance),
+            refine=self.refine.reshape(column),
         )
 
     def _is_alike_everywhere(self) -> bool:
@@ -355,7 +375,7 @@ class _Fold:
             self.layer.inputs,
             self.op.output if direct else build.fresh(f"{self.op.output}/neurons"),
             location,
-            weight=self.layer.weight * self.sign[:, None, None, None],
+            weight=integer_weight(self.layer.weight * self.sign[:, None, None, None].astype(np.int16)),
             threshold=np.ascontiguousarray(threshold),
             feature_groups=np.repeat(np.arange(self.layer.groups, dtype=np.int32), features),
             strides=self.layer.strides,

@@ -14,7 +14,7 @@ from tncc.ir.chip import Chip
 from tncc.ir.cone import live
 from tncc.ir.graph import Graph
 from tncc.ir.location import Location
-from tncc.ir.ops import Binary, Op, TrinaryConv2d
+from tncc.ir.ops import Binary, Op, TrinaryConv2d, integer_weight
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
 
@@ -139,27 +139,22 @@ def _emit(build: Builder, op: Binary, a: TrinaryConv2d, b: TrinaryConv2d, scale:
         _placed(_in_groups(layer, groups), window.kernel, start)
         for layer, start in zip((a, b), window.starts, strict=True)
     ]
-    first, second = parts[0], sign * parts[1]
-    if a.inputs == b.inputs:
-        # one copy of the input carries what fits a weight; where both weights add to 2 or -2, another does
-        both = first + second
-        first, second = np.clip(both, -1, 1), both - np.clip(both, -1, 1)
     location = (a.location + b.location + op.location).via(MergeSums.name)
-    operand, weight = a.inputs[0], first
-    if np.any(second) or a.inputs != b.inputs:
-        operand = side_by_side(build, (a.inputs[0], b.inputs[0]), groups, op.output, location)
-        weight = np.concatenate([first, second], axis=1)
+    # of one input too: the source model adds up the terms of both, so they are not to cancel before its thresholds
+    # are known; prune-constants joins them
+    operand = side_by_side(build, (a.inputs[0], b.inputs[0]), groups, op.output, location)
     build.add(
         type(a),
         (operand,),
         op.output,
         location,
-        weight=weight.astype(np.int8),
+        weight=integer_weight(np.concatenate([parts[0], sign * parts[1]], axis=1)),
         scale=scale,
         strides=a.strides,
         pads=window.pads,
         dilations=window.dilations,
         groups=groups,
+        tolerance=max(a.tolerance, b.tolerance),
     )
     return build.ops[-1]
 
@@ -168,7 +163,7 @@ def _in_groups(layer: TrinaryConv2d, groups: int) -> Array:
     """The weight for fewer groups, [out, in / groups, kernel]: zero where features do not read the channel."""
     out, per_group, *kernel = layer.weight.shape
     ratio = layer.groups // groups
-    wide = np.zeros((groups, ratio, out // layer.groups, ratio, per_group, *kernel), np.int8)
+    wide = np.zeros((groups, ratio, out // layer.groups, ratio, per_group, *kernel), np.int16)
     narrow = layer.weight.reshape(groups, ratio, out // layer.groups, per_group, *kernel)
     for i in range(ratio):
         wide[:, i, :, i] = narrow[:, i]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tncc.errors import ChipLimit, ChipTooSmall, PassMisplaced, PipelineInvalid
+from tncc.errors import ChipTooSmall, PassMisplaced, PipelineInvalid
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph
 from tncc.ir.netlist import Netlist
@@ -45,9 +45,7 @@ class PartitionCores(Pass):
             raise PipelineInvalid(f"input_fanout is {self.input_fanout!r}; it is host or splitters", self.name)
         if self.beam < 1:
             raise PipelineInvalid(f"beam is {self.beam}; it must be at least 1", self.name)
-        if chip.axon_types < 2:
-            raise ChipLimit(f"the chip has {chip.axon_types} axon type; trinary weights take two", self.name)
-        network = resolve(module)
+        network = resolve(module, chip)
         input_levels = 1 if self.input_fanout == "splitters" else 0
         decisions = search(network, chip, self.beam, input_levels)
         netlist = emit(network, chip, decisions, input_levels)

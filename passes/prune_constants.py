@@ -1,4 +1,5 @@
-"""prune-constants: neurons that always or never fire, and neurons that nothing reads, lose their synapses."""
+"""prune-constants: neurons that always or never fire, and neurons that nothing reads, lose their synapses; what a
+filter reads twice, it reads once."""
 
 from __future__ import annotations
 
@@ -9,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tncc.ir.chip import Chip
+from tncc.ir.cone import trace
 from tncc.ir.graph import Graph
-from tncc.ir.interpreter import rewire, weighted_sum
-from tncc.ir.ops import Op, SpikingConv2d
+from tncc.ir.interpreter import rewire, weight_bounds, weighted_sum
+from tncc.ir.ops import Op, SpikingConv2d, integer_weight
 from tncc.passes.base import Module, Pass
 
 Array = npt.NDArray[Any]
@@ -23,6 +25,7 @@ UNKNOWN = -1  # beside 0 and 1: what is known of a spike
 class PruneConstants(Pass):
     """Constants go into the thresholds of their readers; what nobody reads any more gets no weights.
 
+    Input channels of a layer that are the same spikes, place by place, become one, with the sum of their weights.
     Shapes stay: a pruned feature has a row of zeros, and the mapping gives no core to features without readers and no
     axon to inputs without synapses.
     """
@@ -33,7 +36,45 @@ class PruneConstants(Pass):
 
     def run(self, module: Module, chip: Chip) -> Module:
         assert isinstance(module, Graph)
-        return _without_dead(_without_constants(module))
+        return _without_dead(_without_constants(_without_repeats(module)))
+
+
+def _without_repeats(graph: Graph) -> Graph:
+    """Where a layer has one source channel several times, the first time gets all its weights."""
+    ops = [_join_repeats(graph, op) if isinstance(op, SpikingConv2d) else op for op in graph.ops]
+    return graph.with_ops(ops)
+
+
+def _join_repeats(graph: Graph, op: SpikingConv2d) -> SpikingConv2d:
+    """The layer with weights on the first of every set of equal input channels of a convolution group only."""
+    channels = _source_elements(graph, op.inputs[0])
+    group = np.repeat(np.arange(op.groups), op.weight.shape[1])[:, None]
+    if len(np.unique(np.hstack([group, channels[:, :1]]), axis=0)) == len(channels):
+        return op
+    _, firsts, same = np.unique(np.hstack([group, channels]), axis=0, return_index=True, return_inverse=True)
+    first = firsts[same.reshape(-1)]
+    out, per_group, *kernel = op.weight.shape
+    weight = op.weight.astype(np.int16).reshape(op.groups, out // op.groups, per_group, *kernel)
+    for channel in np.flatnonzero(first != np.arange(first.size)):
+        g, repeat = divmod(int(channel), per_group)
+        weight[g, :, int(first[channel]) % per_group] += weight[g, :, repeat]
+        weight[g, :, repeat] = 0
+    return _rewritten(op, weight.reshape(op.weight.shape), op.threshold)
+
+
+def _source_elements(graph: Graph, name: str) -> Array:
+    """int64 [channels, positions]: a number for the neuron or input behind each element of a map, through wiring."""
+    cone = trace(graph, name)
+    numbers: dict[str, Array] = {}
+    count = 0
+    for source in cone.sources:
+        type = graph.types[source]
+        numbers[source] = count + np.arange(type.size).reshape(1, *type.shape)
+        count += type.size
+    for op in cone.ops:
+        numbers[op.output] = rewire(op, [numbers[operand] for operand in op.inputs])
+    found: Array = numbers[name][0]
+    return found.reshape(found.shape[0], -1)
 
 
 def _without_constants(graph: Graph) -> Graph:
@@ -71,9 +112,7 @@ def _read_channels(op: SpikingConv2d, channels: Array) -> Array:
 
 def _fold_outputs(op: SpikingConv2d) -> tuple[SpikingConv2d, Array]:
     """The layer without synapses of features that are constant all over the map, and what is known of its spikes."""
-    lowest, highest = (
-        sign * (op.weight == sign).sum(axis=(1, 2, 3)).reshape(-1, 1, 1).astype(np.int64) for sign in (-1, 1)
-    )
+    lowest, highest = weight_bounds(op.weight)
     fired = np.select([op.threshold > highest, op.threshold <= lowest], [0, 1], UNKNOWN).astype(np.int8)
     flat = fired.reshape(fired.shape[0], -1)
     constant = np.all(flat == 0, axis=1) | np.all(flat == 1, axis=1)
@@ -90,7 +129,7 @@ def _rewritten(op: SpikingConv2d, weight: Array, threshold: Array) -> SpikingCon
     if np.array_equal(weight, op.weight) and np.array_equal(threshold, op.threshold):
         return op
     location = op.location.via(PruneConstants.name)
-    return replace(op, weight=weight.astype(np.int8), threshold=threshold.astype(np.int32), location=location)
+    return replace(op, weight=integer_weight(weight), threshold=threshold.astype(np.int32), location=location)
 
 
 def _without_dead(graph: Graph) -> Graph:

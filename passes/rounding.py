@@ -23,6 +23,7 @@ Array = npt.NDArray[Any]
 
 UNIT = 2.0**-24  # relative error of one float32 rounding
 TINY = 2.0**-149
+MAX_TABLE = 1 << 15  # entries of a table of tightest bounds; a second to compute
 FUNCTION_ERROR = 1e-6  # absolute error granted to a runtime's sigmoid and tanh; ONNX Runtime's stay below 3e-7
 
 
@@ -43,14 +44,17 @@ class Interval:
 
 @dataclass(frozen=True)
 class WeightedSum:
-    """Integer sums n = a - b of a terms +scale and b terms -scale, a <= plus, b <= minus.
+    """Integer sums n = a - b of terms k * scale, k an integer: positive k add up to a <= plus, others to -b >= -minus.
 
     All arrays broadcast against [batch or 1, *frame]; counts are int64.
 
     Attributes:
         n: the sums.
         scale: float32.
-        plus, minus: how many terms of either sign there are at most.
+        plus, minus: what the positive k, and the others negated, add up to at most.
+        terms: how many there are at most.
+        largest: the largest k, either sign.
+        tolerance: by how much, relatively, a term of the source model may be off k * scale.
         refine: bool, where bounds shall be the tightest over all orders of summation instead of a cheap estimate.
     """
 
@@ -58,24 +62,34 @@ class WeightedSum:
     scale: Array
     plus: Array
     minus: Array
+    terms: Array
+    largest: Array
+    tolerance: Array
     refine: Array
 
     def bounds(self, bias: Array) -> tuple[Array, Array]:
         """Bounds of scale * n + bias over all orders in which the terms and the bias can be added."""
         scale, bias = self.scale.astype(np.float64), np.asarray(bias, np.float64)
         exact = self.n * scale + bias
-        terms = self.plus + self.minus
-        largest = scale * terms + np.abs(bias)
-        never_rounds = largest < np.minimum(_quantum(scale), _quantum(bias)) * 2.0**24
-        error = np.where(never_rounds, 0.0, (terms + 9) * UNIT * largest)
+        products = scale * (self.plus + self.minus)
+        total = products + np.abs(bias)  # of all magnitudes
+        never_rounds = (total < np.minimum(_quantum(scale), _quantum(bias)) * 2.0**24) & (self.tolerance == 0)
+        # every addition is off by a unit of a partial sum; a few more for the products and what is neglected here
+        partial = scale * np.maximum(self.plus, self.minus) + np.abs(bias)
+        error = (self.terms * partial + 9 * total) * UNIT + self.tolerance * products
+        error = np.where(never_rounds, 0.0, error)
         low, high = exact - error, exact + error
-        if np.any(self.refine & ~never_rounds):
-            self._tighten(bias, low, high)
+        tabled = (self.tolerance == 0) & ((self.plus + 1) * (self.minus + 1) <= MAX_TABLE)
+        if np.any(self.refine & tabled & ~never_rounds):
+            self._tighten(self.refine & tabled, bias, low, high)
         return low, high
 
-    def _tighten(self, bias: Array, low: Array, high: Array) -> None:
-        """Replaces the bounds of the elements to refine, in place; one table for each kind of element."""
-        spread = np.broadcast_arrays(self.refine, self.scale, bias, self.plus, self.minus, self.n, low)
+    def _tighten(self, where: Array, bias: Array, low: Array, high: Array) -> None:
+        """Replaces the bounds of the elements to refine, in place; one table for each kind of element.
+
+        A term k * scale that is a float32 counts as k terms: some order of adding those up gives just it.
+        """
+        spread = np.broadcast_arrays(where, self.scale, bias, self.plus, self.minus, self.n, low)
         chosen = np.flatnonzero(spread[0])
         keys = np.stack([field.reshape(-1)[chosen].astype(np.float64) for field in spread[1:5]])
         kinds, member = np.unique(keys, axis=1, return_inverse=True)
@@ -220,15 +234,21 @@ def _fused(op: Op, operands: Sequence[Interval], *, rank: int) -> tuple[Weighted
     real_scale = total.scale * np.abs(factor)
     scale = real_scale.astype(np.float32)
     falling = factor < 0
+    inexact = (scale != real_scale) | (error > 0)
+    # weights k * s of one magnitude round alike; of several, each on its own: once with the factor, once with the scale
+    several = (total.largest > 1) | (total.tolerance > 0)
+    rounds = inexact | (total.largest * scale.astype(np.float64) >= _quantum(scale.astype(np.float64)) * 2.0**24)
     total = WeightedSum(
         n=np.where(falling, -total.n, total.n),
         scale=scale,
         plus=np.where(falling, total.minus, total.plus),
         minus=np.where(falling, total.plus, total.minus),
+        terms=total.terms,
+        largest=total.largest,
+        tolerance=total.tolerance + np.where(several & rounds, 6 * UNIT, 0.0),
         refine=total.refine,
     )
     slack = error * (np.abs(parts[-2] * factor) + np.abs(offset))
-    inexact = (scale != real_scale) | (error > 0)
     rounded = bias.astype(np.float32).astype(np.float64)
     slack = (
         slack + np.abs(rounded - bias) + np.where(inexact, np.abs(total.n * scale.astype(np.float64)) * 4 * UNIT, 0.0)

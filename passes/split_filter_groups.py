@@ -22,8 +22,9 @@ Array = npt.NDArray[Any]
 class SplitFilterGroups(Pass):
     """Relabels feature_groups so that every group's inputs at one position fit a core's axons.
 
-    An input takes an axon for each sign that the group has on it. Features stay in the group they are in where it
-    fits. A group that does not is cut by the zeros and signs of its weights: similar filters end up together.
+    An input takes the axons that make up the group's weights on it: for trinary weights, one for each sign that it has.
+    Features stay in the group they are in where it fits. A group that does not is cut by those axons: similar filters
+    end up together.
 
     Options:
         max_axons: axons of a core that may be used; 0 means all that the chip has.
@@ -42,12 +43,12 @@ class SplitFilterGroups(Pass):
         if not 0 <= self.max_axons <= chip.axons:
             raise PipelineInvalid(f"max-axons is {self.max_axons}; a core has {chip.axons} axons", self.name)
         limit = self.max_axons or chip.axons
-        return module.with_ops([self._split(op, limit) for op in module.ops])
+        return module.with_ops([self._split(op, chip, limit) for op in module.ops])
 
-    def _split(self, op: Op, limit: int) -> Op:
+    def _split(self, op: Op, chip: Chip, limit: int) -> Op:
         if not isinstance(op, SpikingConv2d):
             return op
-        used = filter_axons(op)
+        used = filter_axons(op, chip)
         _check_filters(op, used.sum(axis=1), limit)
         labels = split_groups(used, _input_groups(op), limit)
         if np.array_equal(labels, op.feature_groups):
@@ -64,29 +65,32 @@ def _input_groups(op: SpikingConv2d) -> Array:
 
 
 def _check_filters(op: SpikingConv2d, axons: Array, limit: int) -> None:
-    """Raises CompileError where a single filter needs more than `limit` axons, one for each nonzero weight."""
+    """Raises CompileError where a single filter needs more than `limit` axons: one a nonzero weight, or several."""
     worst = int(axons.argmax())
     if int(axons[worst]) <= limit:
         return
     out, channels, height, width = op.weight.shape
     support = f"{height}x{width}x{channels} = {height * width * channels}"
+    weight = op.weight[worst]
+    nonzero = np.count_nonzero(weight)
+    each = int(axons[worst]) / nonzero
+    inputs = int(limit / each)  # that about fit
     full = height * width * channels * op.groups
     enough = [g for g in range(1, channels * op.groups + 1) if channels * op.groups % g == 0 and out % g == 0]
-    enough = [g for g in enough if full // g <= limit]
-    hint = f"groups >= {-(-full // limit)} would fit"
+    enough = [g for g in enough if full // g <= inputs]
+    hint = f"groups >= {-(-full // inputs)} would fit"
     if enough:
         hint += f" ({enough[0]} divides the {channels * op.groups} input and {out} output channels)"
-    if height * width > limit:
-        hint = f"a kernel of at most {limit} taps would fit"
-    hint += f", or at most {limit} nonzero weights a filter"
-    if int(axons[worst]) == height * width * channels:
-        raise FilterTooLarge(f"filter support {support} inputs exceeds the {limit} axons of a core", op.location, hint)
-    raise FilterTooLarge(
-        f"filter {worst} has {axons[worst]} nonzero weights (support {support}), which exceeds the {limit} axons of a "
-        "core",
-        op.location,
-        hint,
-    )
+    if height * width > inputs:
+        hint = f"a kernel of at most {inputs} taps would fit"
+    hint += f", or at most {inputs} nonzero weights a filter"
+    filled = nonzero == height * width * channels
+    what = f"filter support {support} inputs" if filled else f"filter {worst} has {nonzero} nonzero weights "
+    what += "" if filled else f"(support {support}), which"
+    if each > 1:
+        what += f" with weights {weight.min()}..{weight.max()} of {each:.3g} axons each on average"
+        hint += "; or quantise the weights to fewer bits"
+    raise FilterTooLarge(f"{what} exceeds the {limit} axons of a core", op.location, hint)
 
 
 def split_groups(used: Array, groups: Array, limit: int) -> Array:

@@ -70,7 +70,7 @@ def _falling_channels(graph: Graph, cone: Cone, pool: MaxPool2d) -> Array | None
         return None
     if not all(map(_alike_everywhere, before.ops)):
         return None
-    terms = (layer.weight != 0).sum(axis=(1, 2, 3))
+    terms = np.abs(layer.weight.astype(np.int64)).sum(axis=(1, 2, 3))
     reach = int(terms.max(initial=0))
     column = (1, terms.size, 1, 1)
     # beyond a channel's own terms the function need not be monotone: those sums repeat the last that occurs

@@ -1,4 +1,5 @@
-"""trinarize-weights: weighted layers whose weights are -s, 0 or +s per output channel become TrinaryConv2d."""
+"""trinarize-weights: weighted layers whose weights are -s, 0 or +s per output channel, or integers times s, become
+TrinaryConv2d."""
 
 from __future__ import annotations
 
@@ -9,14 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tncc.errors import CompileError, WeightsNotTrinary
-from tncc.ir.builder import Builder, side_by_side
+from tncc.ir.builder import Builder
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph
 from tncc.ir.location import Location
-from tncc.ir.ops import Conv2d, Linear, Op, TrinaryConv2d
+from tncc.ir.ops import Conv2d, Linear, Op, TrinaryConv2d, integer_weight
 from tncc.passes.base import Module, Pass
 
 Array = npt.NDArray[Any]
+TOLERANCE = 2.0**-22  # relative: four roundings to float32
 
 
 def trinary_form(weight: Array) -> tuple[Array, Array, Array]:
@@ -33,13 +35,40 @@ def trinary_form(weight: Array) -> tuple[Array, Array, Array]:
     return np.sign(weight).astype(np.int8), scale, trinary
 
 
-def integer_form(weight: Array, largest: int) -> tuple[Array, Array, Array]:
-    """Integers, scale and which channels are exact multiples of it, of a weight [out, ...].
+@dataclass(frozen=True)
+class IntegerForm:
+    """A weight [out, ...] as integers times a scale.
 
-    Returns:
-        int8 integers -largest..largest like `weight`; float32 scale [out]; bool [out]: whether the channel's weights
-        are integers * scale, exactly.
+    Attributes:
+        weight: int8 or int16, like the weight.
+        scale: float32 [out], 1 where a channel is all zero.
+        tolerance: by how much a weight is off integer * scale, relatively; 0 where none is.
     """
+
+    weight: Array
+    scale: Array
+    tolerance: float
+
+
+def integer_form(weight: Array, largest: int) -> IntegerForm | int:
+    """The form with integers -largest..largest; the first channel that has none.
+
+    Quantised weights are k * scale, rounded to float32, perhaps scaled and rounded again: what is within TOLERANCE of
+    a multiple counts as it.
+    """
+    integers, scale, exact = _exact_form(weight, largest)
+    tolerance = 0.0
+    for channel in np.flatnonzero(~exact).tolist():
+        found = _rounded_form(weight[channel], largest)
+        if found is None:
+            return int(channel)
+        integers[channel], scale[channel], off = found
+        tolerance = max(tolerance, off)
+    return IntegerForm(integer_weight(integers), scale, tolerance)
+
+
+def _exact_form(weight: Array, largest: int) -> tuple[Array, Array, Array]:
+    """(int16 integers, float32 scale [out], bool [out]: whether the channel's weights are integers * scale)."""
     magnitudes = np.abs(weight.reshape(weight.shape[0], -1)).astype(np.float64)
     finite = np.all(np.isfinite(magnitudes), axis=1)
     # float32 numbers are multiples of a power of two; their greatest common divisor is that of integers
@@ -49,21 +78,38 @@ def integer_form(weight: Array, largest: int) -> tuple[Array, Array, Array]:
     divisor = np.gcd.reduce(np.where(exact[:, None], units, 0).astype(np.int64), axis=1)
     scale = np.where(divisor > 0, np.ldexp(divisor.astype(np.float64), exponent), 1)
     integers = np.where(exact[:, None], units / np.maximum(divisor, 1)[:, None], 0).reshape(weight.shape)
-    small = (
-        exact & np.all(integers.reshape(weight.shape[0], -1) <= largest, axis=1) & (scale == scale.astype(np.float32))
-    )
-    return (np.minimum(integers, largest) * np.sign(weight)).astype(np.int8), scale.astype(np.float32), small
+    small = exact & np.all(integers.reshape(weight.shape[0], -1) <= largest, axis=1)
+    small &= scale == scale.astype(np.float32)
+    return (np.minimum(integers, largest) * np.sign(weight)).astype(np.int16), scale.astype(np.float32), small
+
+
+def _rounded_form(channel: Array, largest: int) -> tuple[Array, np.float32, float] | None:
+    """(integers, scale, tolerance) of one channel whose weights are near multiples of a scale; None where there are
+    none."""
+    magnitudes = np.unique(np.abs(channel.astype(np.float64)))
+    magnitudes = magnitudes[magnitudes > 0]
+    if not np.all(np.isfinite(magnitudes)) or magnitudes.size > largest:
+        return None
+    steps = magnitudes / magnitudes[0] * np.arange(1, largest + 1)[:, None]  # the smallest weight as 1, 2, 3 ... scales
+    near = (np.abs(steps - np.rint(steps)) <= TOLERANCE * steps).all(axis=1) & (np.rint(steps[:, -1]) <= largest)
+    if not near.any():
+        return None
+    multiples = np.rint(steps[near.argmax()])
+    scales = (magnitudes[[0, -1]] / multiples[[0, -1]]).astype(np.float32)
+    if not np.all(scales > 0):
+        return None  # too small for a float32
+    off = [float(np.max(np.abs(magnitudes / (multiples * np.float64(scale)) - 1))) for scale in scales]
+    best = int(np.argmin(off))
+    integers = np.rint(np.abs(channel.astype(np.float64)) / np.float64(scales[best])) * np.sign(channel)
+    return integers.astype(np.int16), scales[best], off[best] * (1 + TOLERANCE)
 
 
 @dataclass(frozen=True)
 class TrinarizeWeights(Pass):
     """Conv2d and Linear to TrinaryConv2d, without changing a weight. Linear becomes a 1 x 1 convolution.
 
-    Weights that are small integers times the channel's scale become several trinary ones: a layer whose largest is n
-    reads n copies of its input, and a weight of m has synapses to m of them.
-
     Options:
-        largest: the largest integer weight taken apart so.
+        largest: the largest integer that a weight may be, in units of the channel's scale.
 
     Raises CompileError for the first channel whose weights are no such integers.
     """
@@ -71,7 +117,7 @@ class TrinarizeWeights(Pass):
     name: ClassVar[str] = "trinarize-weights"
     takes: ClassVar[type[Graph]] = Graph
 
-    largest: int = 7
+    largest: int = 255
 
     def run(self, module: Module, chip: Chip) -> Module:
         assert isinstance(module, Graph)
@@ -100,26 +146,21 @@ class TrinarizeWeights(Pass):
         location: Location,
         window: Conv2d | None,
     ) -> None:
-        """Adds the layer on as many copies of its input as its largest integer weight needs."""
-        integers, scale, small = integer_form(weight, self.largest)
-        if not np.all(small):
-            raise _not_small(op, weight, int(np.argmin(small)), self.largest)
-        groups = window.groups if window else 1
-        copies = max(1, int(np.abs(integers).max(initial=0)))
-        parts = [np.sign(integers) * (np.abs(integers) > copy) for copy in range(copies)]
-        if copies > 1:
-            operand = side_by_side(build, (operand,) * copies, groups, output, location)
+        form = integer_form(weight, self.largest)
+        if isinstance(form, int):
+            raise _not_small(op, weight, form, self.largest)
         build.add(
             TrinaryConv2d,
             (operand,),
             output,
             location,
-            weight=np.concatenate(parts, axis=1).astype(np.int8),
-            scale=scale,
+            weight=form.weight,
+            scale=form.scale,
             strides=window.strides if window else (1, 1),
             pads=window.pads if window else (0, 0, 0, 0),
             dilations=window.dilations if window else (1, 1),
-            groups=groups,
+            groups=window.groups if window else 1,
+            tolerance=form.tolerance,
         )
 
 
@@ -133,5 +174,6 @@ def _not_small(op: Op, weight: Array, channel: int, largest: int) -> CompileErro
         f"{nonzero[-1]}; the chip's weights are -s, 0 or +s with one s an output channel, or integers up to {largest} "
         "times s",
         op.location,
-        "train with trinary weights, or have a float model's rounded (not exact): --trinarize twn --calibrate DATA",
+        "train with trinary weights or quantise them to a few bits, or have a float model's rounded (not exact): "
+        "--trinarize twn --calibrate DATA",
     )

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tncc.ir.chip import Chip
-from tncc.ir.netlist import NEURON_FIELDS, OUTPUT, UNCONNECTED, Layer, Netlist, Port
+from tncc.ir.netlist import AXON_TYPES, NEURON_FIELDS, OUTPUT, UNCONNECTED, Layer, Netlist, Port
 from tncc.passes.mapping.connections import Connections
 from tncc.passes.mapping.crossbars import unique_rows
 
@@ -21,7 +21,8 @@ class CoreBlock:
     """Cores that implement one layer, or a stage of splitters or relays.
 
     crossbars: uint8 [different, axons, bytes]; crossbar_index: int64 [cores]; axon_types: uint8 [cores, axons];
-    leak: int64 [cores, neurons]; used: bool [cores, neurons].
+    leak: int64 [cores, neurons]; weighting: int64 [cores, neurons], the row of strengths: int16 [kinds, AXON_TYPES];
+    used: bool [cores, neurons].
     """
 
     name: str
@@ -32,6 +33,8 @@ class CoreBlock:
     crossbar_index: Array = field(repr=False)
     axon_types: Array = field(repr=False)
     leak: Array = field(repr=False)
+    weighting: Array = field(repr=False)
+    strengths: Array = field(repr=False)
     used: Array = field(repr=False)
 
     @property
@@ -85,8 +88,10 @@ class Builder:
             note=note,
             crossbars=crossbars[0],
             crossbar_index=crossbars[1],
-            axon_types=(sizes > 0).astype(np.uint8),
+            axon_types=np.zeros(sizes.shape, np.uint8),
             leak=np.zeros(used.shape, np.int64),
+            weighting=np.zeros(used.shape, np.int64),
+            strengths=np.eye(1, AXON_TYPES, dtype=np.int16),
             used=used,
         )
         self.add(block, wanted, slot, fires)
@@ -165,14 +170,21 @@ def _axon_types(blocks: list[CoreBlock], chip: Chip) -> tuple[Array, Array]:
 
 
 def _neuron_types(blocks: list[CoreBlock], shape: tuple[int, int]) -> tuple[dict[str, Array], Array]:
-    """One neuron type for every different leak: chip.md's trinary neuron."""
+    """One neuron type for every different leak and strengths: chip.md's trinary neuron, with other strengths."""
     leak = np.concatenate([block.leak for block in blocks]) if blocks else np.zeros(shape, np.int64)
     used = np.concatenate([block.used for block in blocks]) if blocks else np.zeros(shape, bool)
-    leaks = np.unique(leak[used])
-    types = {name: np.zeros((leaks.size, *tail), np.dtype(dtype)) for name, (dtype, tail) in NEURON_FIELDS.items()}
-    types["weights"][:, :2] = (-1, 1)
-    types["leak"][:] = leaks
+    tables = np.concatenate([block.strengths for block in blocks]) if blocks else np.zeros((0, AXON_TYPES), np.int16)
+    strengths, row = np.unique(tables, axis=0, return_inverse=True)
+    firsts = np.cumsum([0] + [len(block.strengths) for block in blocks])
+    kinds = [row.reshape(-1)[first + block.weighting] for block, first in zip(blocks, firsts, strict=False)]
+    kind = np.concatenate(kinds) if blocks else np.zeros(shape, np.int64)
+    span = 1 << 20  # more than leaks there are
+    key = np.where(used, kind * span + leak + span // 2, 0)
+    keys = np.unique(key[used])
+    types = {name: np.zeros((keys.size, *tail), np.dtype(dtype)) for name, (dtype, tail) in NEURON_FIELDS.items()}
+    types["weights"][:] = strengths[keys // span]
+    types["leak"][:] = keys % span - span // 2
     types["threshold"][:] = 1
     types["negative_saturate"][:] = 1
-    index = np.where(used, np.searchsorted(leaks, leak), -1).astype(np.int32)
+    index = np.where(used, np.searchsorted(keys, key), -1).astype(np.int32)
     return types, index

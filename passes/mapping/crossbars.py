@@ -28,7 +28,7 @@ def unique_rows(rows: Array) -> tuple[Array, Array]:
 def conv_crossbars(layer: SpikingLayer, axons: Array, neurons: Array) -> tuple[Array, Array]:
     """(crossbars uint8 [different, axons, bytes], index int64 [cores]) of a layer's cores.
 
-    axons: int64 [cores, axons], operand element * 2 + sign, -1 unused. neurons: int64 [cores, neurons], output
+    axons: int64 [cores, axons], operand element * digits + digit, -1 unused. neurons: int64 [cores, neurons], output
     element, -1 unused. Cores that differ only by where on the feature map they are share a crossbar.
     """
     op = layer.op
@@ -38,9 +38,9 @@ def conv_crossbars(layer: SpikingLayer, axons: Array, neurons: Array) -> tuple[A
     used_axon, used_neuron = axons >= 0, neurons >= 0
     feature, output = np.divmod(np.maximum(neurons, 0), positions)
     out_y, out_x = np.divmod(output, width)
-    channel, position = np.divmod(np.maximum(axons, 0) // 2, in_positions)
+    element, digit = np.divmod(np.maximum(axons, 0), layer.code.digits)
+    channel, position = np.divmod(element, in_positions)
     in_y, in_x = np.divmod(position, in_width)
-    sign = np.maximum(axons, 0) % 2
     # coordinates relative to the input position under the first tap of the core's first neuron
     base_y = out_y[:, :1] * op.strides[0] - op.pads[0]
     base_x = out_x[:, :1] * op.strides[1] - op.pads[1]
@@ -49,7 +49,7 @@ def conv_crossbars(layer: SpikingLayer, axons: Array, neurons: Array) -> tuple[A
     in_y, in_x = in_y - base_y, in_x - base_x
     unused = np.iinfo(np.int32).min
     signature = np.concatenate(
-        [np.where(used_axon, part, unused) for part in (channel * 2 + sign, in_y, in_x)]
+        [np.where(used_axon, part, unused) for part in (channel * layer.code.digits + digit, in_y, in_x)]
         + [np.where(used_neuron, part, unused) for part in (feature, tap_y, tap_x)],
         axis=1,
     ).astype(np.int32)
@@ -57,11 +57,11 @@ def conv_crossbars(layer: SpikingLayer, axons: Array, neurons: Array) -> tuple[A
 
     per_group, kernel_height, kernel_width = op.weight.shape[1:]
     first_channel = feature * op.groups // features * per_group
-    weights = np.concatenate((op.weight.reshape(-1), np.zeros(1, np.int8)))
-    # an input has up to two axons and an output several neurons: weights are looked up once for each pair of those
-    inputs, input_of_axon = _distinct(np.where(used_axon, axons // 2, -1)[representatives])
+    weights = np.concatenate((layer.code.bits(op.weight).reshape(-1), np.zeros(1, np.uint16)))
+    # an input has several axons and an output several neurons: weights are looked up once for each pair of those
+    inputs, input_of_axon = _distinct(np.where(used_axon, element, -1)[representatives])
     outputs, output_of_neuron = _distinct(neurons[representatives])
-    axon_sign = np.where(used_axon, 2 * sign - 1, 2)[representatives].astype(np.int8)
+    axon_bit = np.where(used_axon, 1 << digit, 0)[representatives].astype(np.uint16)
     chunk = max(1, CHUNK // (axons.shape[1] * neurons.shape[1]))
     found = np.zeros((representatives.size, axons.shape[1], (neurons.shape[1] + 7) // 8), np.uint8)
     for start in range(0, representatives.size, chunk):
@@ -84,7 +84,7 @@ def conv_crossbars(layer: SpikingLayer, axons: Array, neurons: Array) -> tuple[A
         flat = (feature[r, n][:, None, :] * per_group + c) * (kernel_height * kernel_width) + tap
         weight = weights[np.where(inside, flat, weights.size - 1)]
         by_axon = np.take_along_axis(weight, input_of_axon[part][:, :, None], axis=1)
-        bits = np.take_along_axis(by_axon, output_of_neuron[part][:, None, :], axis=2) == axon_sign[part][:, :, None]
+        bits = np.take_along_axis(by_axon, output_of_neuron[part][:, None, :], axis=2) & axon_bit[part][:, :, None] != 0
         bits &= used_neuron[r[:, 0]][:, None, :]
         found[part] = np.packbits(bits, axis=2, bitorder="little")
     return found, index

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tncc.errors import ChipLimit
 from tncc.ir.chip import Chip
+from tncc.ir.interpreter import weight_bounds
 from tncc.ir.netlist import OUTPUT, Netlist, Port
 from tncc.passes.mapping.bound import least_cores
 from tncc.passes.mapping.builder import Builder, CoreBlock
@@ -119,7 +120,7 @@ def _emit_layer(
     core_of_unit = np.ascontiguousarray(cores.reshape(axons.T.shape).T)
 
     first_core = builder.cores
-    axon_core, axon_sign, axon_input, axon = _axons(model, tiling, subsets, core_of_unit)
+    axon_core, axon_digit, axon_input, axon = _axons(model, tiling, subsets, core_of_unit)
     core_of_output = core_of_unit[subsets.subset[:, None], tiling.tile[None, :]].reshape(-1)
     alive = np.flatnonzero(copies)
     alive = alive[np.argsort(core_of_output[alive], kind="stable")]
@@ -134,13 +135,17 @@ def _emit_layer(
     slot = base[wanted.element - source.first] + rank
 
     axon_table = np.full((count, chip.axons), -1, np.int64)
-    axon_table[axon_core, axon] = axon_input * 2 + axon_sign
+    axon_table[axon_core, axon] = axon_input * layer.code.digits + axon_digit
+    axon_types = np.zeros((count, chip.axons), np.uint8)
+    axon_types[axon_core, axon] = np.array(layer.code.types, np.uint8)[axon_digit]
     neuron_table = np.full((count, chip.neurons), -1, np.int64)
     neuron_table[core, neuron] = output
     crossbars, crossbar_index = conv_crossbars(layer, axon_table, neuron_table)
 
-    leak = np.full((count, chip.neurons), 0, np.int64)
+    leak = np.zeros((count, chip.neurons), np.int64)
     leak[core, neuron] = _leaks(layer, chip)[output]
+    weighting = np.zeros((count, chip.neurons), np.int64)
+    weighting[core, neuron] = layer.code.kind[output // layer.positions]
     builder.add(
         CoreBlock(
             name=layer.op.location.nodes[0],
@@ -149,8 +154,10 @@ def _emit_layer(
             note=_note(layer, decision, subsets, copies, count, axon_core.size, core.size, least, chip),
             crossbars=crossbars,
             crossbar_index=crossbar_index,
-            axon_types=np.where(axon_table >= 0, axon_table % 2, 0).astype(np.uint8),
-            leak=np.where(neuron_table >= 0, leak, 0),
+            axon_types=axon_types,
+            leak=leak,
+            weighting=weighting,
+            strengths=layer.code.strengths,
             used=neuron_table >= 0,
         ),
         wanted,
@@ -164,29 +171,28 @@ def _emit_layer(
 def _axons(
     model: LayerModel, tiling: Tiling, subsets: Subsets, core_of_unit: Array
 ) -> tuple[Array, Array, Array, Array]:
-    """(core, sign, operand element, axon) of every axon in use, sorted by core and axon; type-0 axons come first."""
+    """(core, digit, operand element, axon) of every axon in use, sorted by core and axon; low types come first."""
     tile, position, taps = model.windows(tiling)
     size = model.layer.in_shape[0] * model.in_positions
+    digits = model.layer.code.digits
     keys = []
     for m, mask in enumerate(subsets.masks):
         used = taps[:, mask].any(axis=1)
         rows = np.flatnonzero(subsets.row_mask == m)
         core = core_of_unit[subsets.row_subset[rows][:, None], tile[used][None, :]]
         element = subsets.row_channel[rows][:, None] * model.in_positions + position[used][None, :]
-        key = (core * 2 + subsets.row_sign[rows][:, None]) * size + element
+        key = (core * digits + subsets.row_digit[rows][:, None]) * size + element
         keys.append(key[core >= 0])
     key = np.sort(np.concatenate(keys)) if keys else np.zeros(0, np.int64)
     key = key[np.concatenate(([True], key[1:] != key[:-1]))[: key.size]]
-    core, sign, element = key // size // 2, key // size % 2, key % size
-    return core, sign, element, np.arange(core.size) - np.searchsorted(core, core)
+    core, digit, element = key // size // digits, key // size % digits, key % size
+    return core, digit, element, np.arange(core.size) - np.searchsorted(core, core)
 
 
 def _leaks(layer: SpikingLayer, chip: Chip) -> Array:
     """int64 [outputs]: 1 - threshold. A threshold beyond what the sum can reach is as good as the nearest one."""
-    flat = layer.op.weight.reshape(layer.op.weight.shape[0], -1)
-    highest = (flat > 0).sum(axis=1)[:, None, None] + 1
-    lowest = -(flat < 0).sum(axis=1)[:, None, None]
-    threshold = np.clip(layer.op.threshold.astype(np.int64), lowest, highest)
+    lowest, highest = weight_bounds(layer.op.weight)
+    threshold = np.clip(layer.op.threshold.astype(np.int64), lowest, highest + 1)
     leak = 1 - np.broadcast_to(threshold, layer.op.type.shape).reshape(-1)
     worst = int(np.abs(leak).argmax()) if leak.size else 0
     if leak.size and abs(int(leak[worst])) > chip.max_weight:
@@ -213,6 +219,7 @@ def _note(
     live = copies[copies > 0]
     axon_use, neuron_use = axons / max(1, cores * chip.axons), neurons / max(1, cores * chip.neurons)
     return {
+        "axons_per_input": layer.code.digits,
         "tile": decision.tiling.label,
         "tiles": decision.tiling.tiles,
         "feature_subsets": subsets.count,

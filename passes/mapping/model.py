@@ -1,9 +1,9 @@
 """What a layer costs: axons and neurons of every unit, and the copies it asks of its sources.
 
 A unit is a tile of output positions x a subset of features; a core holds one or more units. The inputs of a unit are
-(channel, position, sign) triples: an input that has synapses of both signs takes two axons, of one sign one, of none
-no axon. For a channel and a sign, which input positions a tile needs depends only on the mask of kernel taps where
-any of the unit's filters has that sign; there are few different masks, so everything is counted by mask.
+(channel, position, digit) triples (ir/axon_code.py): an input takes an axon for every digit that some filter's weight
+on it has. For a channel and a digit, which input positions a tile needs depends only on the mask of kernel taps where
+any of the unit's filters has that digit; there are few different masks, so everything is counted by mask.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Subsets:
         subset: int64 [features].
         order, starts: features sorted by subset, and where each subset starts.
         masks: bool [masks, taps], the different tap masks.
-        row_subset, row_channel, row_sign, row_mask: one row per (subset, channel, sign) with any synapse; sign is 0
-            for weight -1 and 1 for +1 (the axon types); row_mask indexes masks.
+        row_subset, row_channel, row_digit, row_mask: one row per (subset, channel, digit) with any synapse; row_mask
+            indexes masks.
     """
 
     split: int
@@ -41,7 +41,7 @@ class Subsets:
     masks: Array = field(repr=False)
     row_subset: Array = field(repr=False)
     row_channel: Array = field(repr=False)
-    row_sign: Array = field(repr=False)
+    row_digit: Array = field(repr=False)
     row_mask: Array = field(repr=False)
 
     @property
@@ -75,13 +75,14 @@ def split_features(layer: SpikingLayer, split: int) -> Subsets:
     channel = (np.arange(features) * layer.op.groups // features)[:, None] * per_group + np.arange(per_group)
     channels = per_group * layer.op.groups
     key = (subset[:, None] * channels + channel)[order].reshape(-1)
-    flat = weight.reshape(features, per_group, taps)[order].reshape(-1, taps)
+    flat = layer.code.bits(weight).reshape(features, per_group, taps)[order].reshape(-1, taps)
     by_key = np.argsort(key, kind="stable")
     key, flat = key[by_key], flat[by_key]
     firsts = np.flatnonzero(np.concatenate(([True], key[1:] != key[:-1])))
-    both = np.stack([np.logical_or.reduceat(flat == sign, firsts) for sign in (-1, 1)], axis=1)
-    keys = np.stack([key[firsts] * 2, key[firsts] * 2 + 1], axis=1).reshape(-1)
-    rows = both.reshape(-1, taps)
+    digits = layer.code.digits
+    rows = (np.bitwise_or.reduceat(flat, firsts)[:, None, :] >> np.arange(digits)[:, None] & 1).astype(bool)
+    rows = rows.reshape(-1, taps)
+    keys = (key[firsts][:, None] * digits + np.arange(digits)).reshape(-1)
     live = rows.any(axis=1)
     packed, row_mask = np.unique(np.packbits(rows[live], axis=1), axis=0, return_inverse=True)
     masks = np.unpackbits(packed, axis=1, count=taps).astype(bool)
@@ -92,9 +93,9 @@ def split_features(layer: SpikingLayer, split: int) -> Subsets:
         order,
         np.concatenate(([0], np.cumsum(counts)[:-1])),
         masks,
-        keys // 2 // channels,
-        keys // 2 % channels,
-        keys % 2,
+        keys // digits // channels,
+        keys // digits % channels,
+        keys % digits,
         row_mask.reshape(-1).astype(np.int64),
     )
 

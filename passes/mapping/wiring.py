@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tncc.errors import PassMisplaced
+from tncc.ir.axon_code import AxonCode, axon_code
+from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph, Value
 from tncc.ir.ops import Concat, Gather, Op, Reshape, SpikingConv2d, Transpose
 from tncc.ir.types import Domain
@@ -37,6 +39,7 @@ class SpikingLayer:
         in_shape: (channels, height, width) of the operand.
         operand: int64 [channels * height * width], the source element behind each operand element.
         sources: indices into Network.sources that the operand touches.
+        code: how the weights sit on axons.
     """
 
     index: int
@@ -44,6 +47,7 @@ class SpikingLayer:
     in_shape: tuple[int, int, int]
     operand: Array = field(repr=False)
     sources: tuple[int, ...]
+    code: AxonCode = field(repr=False)
 
     @cached_property
     def positions(self) -> int:
@@ -102,7 +106,7 @@ class Network:
         )
 
 
-def resolve(graph: Graph) -> Network:
+def resolve(graph: Graph, chip: Chip) -> Network:
     """The network behind `graph`; CompileError where an op is neither a spiking layer nor wiring."""
     for value in graph.inputs:
         if value.type.domain is not Domain.SPIKES:
@@ -122,7 +126,9 @@ def resolve(graph: Graph) -> Network:
             flat = operands[0].reshape(-1)
             touched = np.flatnonzero(np.bincount(np.searchsorted(starts, flat, side="right") - 1))
             shape = operands[0].shape
-            layers.append(SpikingLayer(len(layers), op, (shape[0], shape[1], shape[2]), flat, tuple(map(int, touched))))
+            in_shape = (shape[0], shape[1], shape[2])
+            code = axon_code(op, chip)
+            layers.append(SpikingLayer(len(layers), op, in_shape, flat, tuple(map(int, touched)), code))
             elements[op.output] = np.arange(first, first + op.type.size).reshape(op.type.shape)
             sources.append(Source(op.output, first, op.type.size, len(layers) - 1))
             first += op.type.size
