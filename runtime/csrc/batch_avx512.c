@@ -10,6 +10,7 @@
 #define TN_V __m512i
 #define TN_LANES 2
 #define TN_SPLAT(word) _mm512_set1_epi64((long long)(word))
+#define TN_SPLAT32(half) _mm512_set1_epi32((int)(half))
 /* The carry from a, b and the new sum: a where a and b agree, else the opposite of the sum. It may then overwrite a, where
  * the majority of a, b and c, which all are still needed, would cost a copy. */
 #define TN_FULL_ADDER(sum, carry, a, b, c) \
@@ -39,9 +40,9 @@ TN_FN static inline bit_count count_bits(const void *row, const uint64_t *wanted
     return count;
 }
 
-TN_FN static inline void tally_add(tally *t, bit_count count, int64_t weight)
+TN_FN static inline void tally_add(tally *t, bit_count count, const uint32_t *weight)
 {
-    t->sum = _mm512_add_epi64(t->sum, _mm512_mul_epu32(count, _mm512_set1_epi64(weight)));
+    t->sum = _mm512_add_epi64(t->sum, _mm512_mul_epu32(count, _mm512_set1_epi32((int)*weight)));
 }
 
 TN_FN static inline int64_t tally_total(const tally *t)

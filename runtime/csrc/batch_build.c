@@ -77,6 +77,8 @@ tn_error tn_batch_build(tn_batch_tables *tables, const tn_chip *chip)
     tn_intern_free(&b.program_keys);
     free(b.shapes.items);
     free(b.shape_of);
+    free(b.class_signals);
+    free(b.class_hops);
     free(b.class_delays);
     free(b.pin_delays);
     free(b.incoming_begin);
@@ -92,8 +94,8 @@ void tn_batch_tables_free(tn_batch_tables *tables)
 {
     void *const owned[] = {tables->cores,         tables->order,        tables->wave_begin,  tables->programs,
                            tables->classes,       tables->literals,     tables->fan_out,      tables->row_begin,
-                           tables->row_signals,   tables->pin_signals,  tables->class_signals, tables->signal_delay,
-                           tables->class_hops,    tables->class_of,     tables->used,         tables->output_begin,
+                           tables->row_signals,   tables->pin_signals,  tables->signal_delay,  tables->emissions,
+                           tables->class_of,     tables->used,         tables->output_begin,
                            tables->output_signals, tables->signal_row};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);

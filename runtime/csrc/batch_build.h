@@ -39,6 +39,8 @@ typedef struct {
     tn_intern shape_keys, program_keys;
     tn_vector shapes, programs, classes, literals, fan_out, row_begin, row_signals;
     uint32_t *shape_of;       /* [N] */
+    uint32_t *class_signals;  /* by class of all cores, one more at the end */
+    int64_t *class_hops;      /* by class of all cores: hops when the class fires once */
     uint16_t *class_delays;   /* by class of all cores: a bit for each delay in use, bit 0: an output pin */
     uint16_t *pin_delays;     /* [input pins] */
     uint32_t *incoming_begin; /* [N * 256 + 1] */

@@ -20,9 +20,9 @@ enum {
 
 /* How one class counts: fires where start + literals >= 2^top, bit `top` of the sum. */
 typedef struct {
-    uint32_t stream;    /* into the program's literals: the start's planes 0..top, then per segment {plane, groups of four,
+    uint32_t stream;    /* into the program's literals: the start's planes 0..top, 32 bits each, all 0 or all 1, then per segment {plane, groups of four,
                            literals ...} */
-    uint16_t copies;    /* neurons in the class */
+    uint32_t copies;    /* neurons in the class */
     uint16_t groups;    /* of four literals, in all segments, about */
     uint8_t number;     /* of the class within the core */
     uint8_t top;        /* at least 4 */
@@ -45,6 +45,14 @@ typedef struct {
     size_t first_row;     /* into row_begin */
 } tn_batch_core;
 
+/* Where one class's spikes go. */
+typedef struct {
+    uint32_t signal, n_signals;
+    uint32_t row;   /* where the first is held */
+    uint32_t hops;  /* when the class fires once */
+    uint8_t delay;  /* of the first */
+} tn_emission;
+
 typedef struct {
     size_t n_cores, neurons, n_signals, n_waves, input_pins, output_pins;
     tn_batch_core *cores;       /* [N] */
@@ -57,11 +65,10 @@ typedef struct {
     uint32_t *row_begin;        /* by row of all cores, one more at the end: into row_signals */
     uint32_t *row_signals;      /* where those signals are held */
     uint32_t *pin_signals;      /* [input pins + 1] */
-    uint32_t *class_signals;    /* by class of all cores, one more at the end */
     uint8_t *signal_delay;      /* [n_signals] */
     uint32_t *signal_row;       /* [n_signals]: where it is held: signals that are done with make room for others */
     size_t n_held;              /* rows to hold signals */
-    int64_t *class_hops;        /* by class of all cores: hops when the class fires once */
+    tn_emission *emissions;     /* by class of all cores, each core's in its program's order */
     uint8_t *class_of;          /* [N, M] class within the core; unused neurons 0 */
     uint8_t *used;              /* [N, M] */
     uint32_t *output_begin;     /* [output pins + 1] into output_signals */

@@ -2,15 +2,19 @@
  *
  * The including unit defines TN_FN (what functions are compiled for), TN_KERNELS (the table's name), TN_V (a vector
  * type with &, |, ^, ~), TN_LANES (vectors handled together, so that an index is loaded once for them), TN_FULL_ADDER(sum,
- * carry, a, b, c), TN_SPLAT(word), TN_LAST_AND(a, b): the last word of a, then all but the last of b,
+ * carry, a, b, c), TN_SPLAT(word), TN_SPLAT32(half a word), TN_LAST_AND(a, b): the last word of a, then all but the last of b,
  * TN_SHIFT(words, before, n): words << n | before >> (64 - n) for n in 1..15, and sums of weighted bits: bit_count = count_bits(row, wanted), the
- * bits set in both, and tally_add(&tally, count, weight below 2^32). */
+ * bits set in both, and tally_add(&tally, count, &weight), a uint32_t. */
 
 #include <string.h>
 
 #define INLINE inline __attribute__((always_inline))
 
-enum { VECTORS = TN_ROW_WORDS * 8 / (int)sizeof(TN_V), CHUNKS = VECTORS / TN_LANES };
+enum {
+    VECTORS = TN_ROW_WORDS * 8 / (int)sizeof(TN_V),
+    CHUNKS = VECTORS / TN_LANES,
+    AHEAD = 2 /* classes from loading the row to write until it is written */
+};
 
 /* TN_LANES vectors that go through the same operations. */
 typedef struct __attribute__((may_alias)) {
@@ -40,11 +44,13 @@ TN_FN static INLINE lanes literal(const uint64_t *rows, uint16_t index)
     return found;
 }
 
-/* A literal that is the same in every tick. */
-TN_FN static INLINE lanes constant(const uint64_t *rows, uint16_t index)
+/* Plane p of a counter's start: the same in every tick. */
+TN_FN static INLINE lanes start_plane(const uint16_t *stream, int p)
 {
     lanes found;
-    TN_V value = *(const TN_V *)(rows + index);
+    uint32_t bits;
+    memcpy(&bits, stream + 2 * p, sizeof bits);
+    TN_V value = TN_SPLAT32(bits);
     EACH_LANE found.v[l] = value;
     return found;
 }
@@ -129,10 +135,10 @@ TN_FN static INLINE lanes evaluate_plain(const uint64_t *rows, const uint16_t *s
 {
     lanes low[5], high[5];
     for (int p = 0; p < 5; p++)
-        low[p] = constant(rows, stream[p]);
+        low[p] = start_plane(stream, p);
     for (int p = 0; p < n_high; p++)
-        high[p] = constant(rows, stream[5 + p]);
-    stream += 5 + n_high;
+        high[p] = start_plane(stream, 5 + p);
+    stream += 2 * (5 + n_high);
     add_literals(rows, stream + 2, stream[1], low, high, n_high);
     return n_high ? high[n_high - 1] : low[4];
 }
@@ -143,8 +149,8 @@ TN_FN static lanes evaluate_weighted(const uint64_t *rows, const tn_class *class
     lanes counter[TN_COUNTER_PLANES];
     int planes = class->top + 1;
     for (int p = 0; p < planes; p++)
-        counter[p] = constant(rows, stream[p]);
-    stream += planes;
+        counter[p] = start_plane(stream, p);
+    stream += 2 * planes;
     for (int p = planes; p < TN_COUNTER_PLANES; p++)
         memset(&counter[p], 0, sizeof counter[p]);
     for (int s = 0; s < class->n_segments; s++) {
@@ -211,7 +217,7 @@ TN_FN static INLINE int64_t gather(const tn_block *block, const tn_batch_core *c
         rows[2 * r] = plain;
         for (int v = 0; v < VECTORS; v++)
             rows[2 * r + 1].v[v] = ~plain.v[v];
-        tally_add(&events, count_bits(&plain, block->wanted), fan_out[r]);
+        tally_add(&events, count_bits(&plain, block->wanted), &fan_out[r]);
     }
     memset(&rows[2 * program->n_rows], 0, sizeof *rows);
     memset(&rows[2 * program->n_rows + 1], 255, sizeof *rows);
@@ -232,20 +238,22 @@ TN_FN static inline uint16_t latest_ticks(const uint64_t *words, uint16_t histor
     return (uint16_t)latest;
 }
 
-/* Writes a source's signals from its spike train. */
-TN_FN static INLINE void emit(const tn_block *block, const row *words, uint32_t signal, uint32_t end)
+/* Writes one of a source's signals, held in `row_number`, from its spike train. */
+TN_FN static INLINE void emit(const tn_block *block, const row *words, uint32_t signal, uint32_t row_number, int delay)
 {
-    const tn_batch_tables *tables = block->tables;
-    for (; signal < end; signal++) {
-        row *to = (row *)block->rows + tables->signal_row[signal];
-        int delay = tables->signal_delay[signal];
-        if (!delay) {
-            *to = *words;
-            continue;
-        }
-        shift_row(to, words, delay, block->history[signal]);
-        block->history[signal] = latest_ticks((const uint64_t *)words, block->history[signal], block->ticks);
+    row *to = (row *)block->rows + row_number;
+    if (!delay) {
+        *to = *words;
+        return;
     }
+    shift_row(to, words, delay, block->history[signal]);
+    block->history[signal] = latest_ticks((const uint64_t *)words, block->history[signal], block->ticks);
+}
+
+TN_FN static INLINE void emit_all(const tn_block *block, const row *words, uint32_t signal, uint32_t end)
+{
+    for (; signal < end; signal++)
+        emit(block, words, signal, block->tables->signal_row[signal], block->tables->signal_delay[signal]);
 }
 
 /* Starts loading up to `most` rows that a core will soon read, from *at on. (Forced inline, as all here: the compiler
@@ -259,11 +267,10 @@ TN_FN static INLINE void prefetch_rows(const tn_block *block, const uint32_t **a
     }
 }
 
-/* The same for the row that a class will write. */
-TN_FN static INLINE void prefetch_written(const tn_block *block, const tn_batch_core *core, const tn_class *class)
+/* The same for a row that will be written. */
+TN_FN static INLINE void prefetch_written(const tn_block *block, const tn_emission *emission)
 {
-    const tn_batch_tables *tables = block->tables;
-    const char *row = (const char *)block->rows[tables->signal_row[tables->class_signals[core->first_class + class->number]]];
+    const char *row = (const char *)block->rows[emission->row];
     __builtin_prefetch(row, 1, 2);
     __builtin_prefetch(row + 64, 1, 2);
 }
@@ -273,7 +280,8 @@ TN_FN static void evaluate_core(const tn_block *block, size_t c, size_t next, tn
     const tn_batch_tables *tables = block->tables;
     const tn_batch_core *core = &tables->cores[c];
     const tn_program *program = &tables->programs[core->program];
-    const tn_class *class = tables->classes + program->classes, *last = class + program->n_classes - 1;
+    const tn_class *class = tables->classes + program->classes;
+    const tn_emission *emission = tables->emissions + core->first_class, *end = emission + program->n_classes;
     const uint16_t *literals = tables->literals + program->literals;
     row rows[TN_LITERALS];
     int chunk_ticks = (int)sizeof(lanes) * 8, chunks = ((int)block->ticks + chunk_ticks - 1) / chunk_ticks;
@@ -283,18 +291,19 @@ TN_FN static void evaluate_core(const tn_block *block, size_t c, size_t next, tn
     const uint32_t *begin = tables->row_begin + later->first_row, *soon = tables->row_signals + begin[0],
                    *soon_end = tables->row_signals + begin[tables->programs[later->program].n_rows];
     int prefetches = program->n_classes ? (int)(soon_end - soon) / program->n_classes + 1 : 0;
-    for (; class <= last; class++) {
+    for (; emission < end; emission++, class++) {
         prefetch_rows(block, &soon, soon_end, prefetches);
-        prefetch_written(block, core, class + 2 < last ? class + 2 : last);
+        prefetch_written(block, end - emission > AHEAD ? emission + AHEAD : emission);
         row found = evaluate_class(rows, class, literals + class->stream, chunks);
-        size_t source = core->first_class + (size_t)class->number;
-        const uint32_t *signal = tables->class_signals + source;
         bit_count count = count_bits(&found, block->wanted);
-        tally_add(&spikes, count, class->copies);
-        tally_add(&hops, count, (uint32_t)tables->class_hops[source]);
+        tally_add(&spikes, count, &class->copies);
+        tally_add(&hops, count, &emission->hops);
         if (result->fired)
             ((row *)result->fired)[class->number] = found;
-        emit(block, &found, signal[0], signal[1]);
+        if (emission->n_signals) {
+            emit(block, &found, emission->signal, emission->row, emission->delay);
+            emit_all(block, &found, emission->signal + 1, emission->signal + emission->n_signals);
+        }
     }
     result->spikes = tally_total(&spikes);
     result->hops = tally_total(&hops);

@@ -87,7 +87,7 @@ static void find_makers(const tn_batch_build_state *b, uint32_t *maker)
     const tn_program *programs = b->programs.items;
     for (size_t i = 0; i < out->n_cores; i++) {
         const tn_batch_core *core = &out->cores[out->order[i]];
-        const uint32_t *signals = out->class_signals + core->first_class;
+        const uint32_t *signals = b->class_signals + core->first_class;
         for (uint32_t signal = signals[0]; signal < signals[programs[core->program].n_classes]; signal++)
             maker[signal] = (uint32_t)i + 1;
     }
@@ -182,8 +182,32 @@ static tn_error plan_rows(const tn_batch_build_state *b)
     return ok ? TN_OK : TN_ERROR_MEMORY;
 }
 
+static tn_error list_emissions(const tn_batch_build_state *b)
+{
+    tn_batch_tables *out = b->out;
+    size_t classes = 0;
+    for (size_t c = 0; c < out->n_cores; c++)
+        classes += ((const tn_program *)b->programs.items)[out->cores[c].program].n_classes;
+    if (!(out->emissions = calloc(classes + 1, sizeof *out->emissions)))
+        return TN_ERROR_MEMORY;
+    for (size_t c = 0; c < out->n_cores; c++) {
+        const tn_program *program = (const tn_program *)b->programs.items + out->cores[c].program;
+        const tn_class *class = (const tn_class *)b->classes.items + program->classes;
+        for (size_t k = 0; k < program->n_classes; k++, class++) {
+            size_t source = out->cores[c].first_class + (size_t)class->number;
+            uint32_t signal = b->class_signals[source];
+            out->emissions[out->cores[c].first_class + k] =
+                (tn_emission){signal, b->class_signals[source + 1] - signal, out->signal_row[signal],
+                              (uint32_t)b->class_hops[source], out->signal_delay[signal]};
+        }
+    }
+    return TN_OK;
+}
+
 tn_error tn_batch_order_cores(const tn_batch_build_state *b)
 {
     tn_error error = order_cores(b);
-    return error ? error : plan_rows(b);
+    if (error || (error = plan_rows(b)))
+        return error;
+    return list_emissions(b);
 }

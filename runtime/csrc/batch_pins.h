@@ -104,7 +104,7 @@ TN_FN static void pack_pins(const tn_block *block, const uint8_t *pins, size_t f
         }
     }
     for (size_t p = 0; p < n; p++)
-        emit(block, &trains[p], signal[p], signal[p + 1]);
+        emit_all(block, &trains[p], signal[p], signal[p + 1]);
 }
 
 /* One tick of a job's n outputs, byte by byte. */

@@ -61,14 +61,14 @@ static int add_segment(tn_batch_build_state *b, const int32_t *weight, uint16_t 
     return 1;
 }
 
-/* Appends the counter's start value, plane by plane, as literals. */
-static tn_error add_start(tn_batch_build_state *b, uint32_t start, int top, uint16_t n_rows)
+/* Appends the counter's start value, plane by plane: 32 bits each, all 0 or all 1. */
+static tn_error add_start(tn_batch_build_state *b, uint32_t start, int top)
 {
-    uint16_t *to = tn_vector_add(&b->literals, (size_t)top + 1);
+    uint16_t *to = tn_vector_add(&b->literals, 2 * ((size_t)top + 1));
     if (!to)
         return TN_ERROR_MEMORY;
     for (int p = 0; p <= top; p++)
-        to[p] = (uint16_t)(TN_ROW_WORDS * (2 * n_rows + (start >> p & 1)));
+        to[2 * p] = to[2 * p + 1] = start >> p & 1 ? UINT16_MAX : 0;
     return TN_OK;
 }
 
@@ -87,14 +87,14 @@ static tn_error add_class(tn_batch_build_state *b, const tn_program *program, tn
     class->top = 4;
     if (need <= 0 || need > total) {
         uint16_t *nothing;
-        if (add_start(b, need <= 0 ? 16 : 0, class->top, program->n_rows) || !(nothing = tn_vector_add(&b->literals, 2)))
+        if (add_start(b, need <= 0 ? 16 : 0, class->top) || !(nothing = tn_vector_add(&b->literals, 2)))
             return TN_ERROR_MEMORY;
         memset(nothing, 0, 2 * sizeof *nothing);
         return TN_OK;
     }
     while ((INT64_C(1) << class->top) < need || (INT64_C(1) << class->top) < total - need + 1)
         class->top++;
-    if (add_start(b, (uint32_t)((INT64_C(1) << class->top) - need), class->top, program->n_rows))
+    if (add_start(b, (uint32_t)((INT64_C(1) << class->top) - need), class->top))
         return TN_ERROR_MEMORY;
     for (int plane = 0; any >> plane; plane++) {
         int added = add_segment(b, weight, program->n_rows, plane);

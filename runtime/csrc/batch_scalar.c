@@ -14,6 +14,7 @@ typedef uint64_t tn_v128 __attribute__((vector_size(16), may_alias));
         carry = ((a) & (b)) | (half & (c)); \
         sum = half ^ (c); \
     } while (0)
+#define TN_SPLAT32(half) TN_SPLAT((uint64_t)(half) << 32 | (half))
 #define TN_LAST_AND(a, b) __builtin_shuffle(a, b, (tn_v128){1, 2})
 #define TN_SHIFT(words, before, n) ((words) << (n) | (before) >> (64 - (n)))
 #define TN_SHIFT_LEFT(words, n) ((words) << (n))
@@ -34,9 +35,9 @@ static inline bit_count count_bits(const void *row, const uint64_t *wanted)
     return count;
 }
 
-static inline void tally_add(tally *t, bit_count count, uint64_t weight)
+static inline void tally_add(tally *t, bit_count count, const uint32_t *weight)
 {
-    t->sum += count * weight;
+    t->sum += count * *weight;
 }
 
 static inline int64_t tally_total(const tally *t)

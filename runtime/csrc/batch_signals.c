@@ -79,10 +79,10 @@ tn_error tn_batch_find_signals(tn_batch_build_state *b)
         for (size_t j = 0; j < chip->neurons; j++)
             out->used[c * chip->neurons + j] = key.type[j] >= 0;
     }
-    out->class_signals = calloc(classes + 1, sizeof *out->class_signals);
-    out->class_hops = calloc(classes + 1, sizeof *out->class_hops);
+    b->class_signals = calloc(classes + 1, sizeof *b->class_signals);
+    b->class_hops = calloc(classes + 1, sizeof *b->class_hops);
     b->class_delays = calloc(classes + 1, sizeof *b->class_delays);
-    if (!out->class_signals || !out->class_hops || !b->class_delays)
+    if (!b->class_signals || !b->class_hops || !b->class_delays)
         return TN_ERROR_MEMORY;
     for (size_t c = 0; c < chip->n_cores; c++)
         for (size_t j = 0; j < chip->neurons; j++) {
@@ -91,16 +91,16 @@ tn_error tn_batch_find_signals(tn_batch_build_state *b)
                 continue;
             if (chip->target_core[i] >= 0) {
                 b->class_delays[class] |= (uint16_t)(1 << chip->target_delay[i]);
-                out->class_hops[class] += chip->target_hops[i];
+                b->class_hops[class] += chip->target_hops[i];
             } else if (chip->target_core[i] == TN_OUTPUT) {
                 b->class_delays[class] |= 1;
-                out->class_hops[class] += chip->target_hops[i];
+                b->class_hops[class] += chip->target_hops[i];
             }
         }
     for (size_t i = 0; i < chip->n_inputs; i++)
         b->pin_delays[chip->input_pin[i]] |= (uint16_t)(1 << chip->input_delay[i]);
     for (size_t k = 0; k < classes; k++)
-        if (out->class_hops[k] > UINT32_MAX) /* a mesh far beyond any that could be built */
+        if (b->class_hops[k] > UINT32_MAX) /* a mesh far beyond any that could be built */
             return TN_ERROR_CHIP;
     uint64_t signals = 0;
     for (size_t pin = 0; pin < chip->input_pins; pin++) {
@@ -109,10 +109,10 @@ tn_error tn_batch_find_signals(tn_batch_build_state *b)
     }
     out->pin_signals[chip->input_pins] = (uint32_t)signals;
     for (size_t k = 0; k < classes; k++) {
-        out->class_signals[k] = (uint32_t)signals;
+        b->class_signals[k] = (uint32_t)signals;
         signals += (uint64_t)__builtin_popcount(b->class_delays[k]);
     }
-    out->class_signals[classes] = (uint32_t)signals;
+    b->class_signals[classes] = (uint32_t)signals;
     out->n_signals = signals;
     if (signals > UINT32_MAX || !(out->signal_delay = calloc(signals + 1, 1)))
         return TN_ERROR_MEMORY;
@@ -133,7 +133,7 @@ static uint32_t signal_of(uint32_t first, uint16_t delays, int delay)
 static uint32_t signal_of_neuron(const tn_batch_build_state *b, size_t core, size_t i, int delay)
 {
     size_t class = b->out->cores[core].first_class + b->out->class_of[i];
-    return signal_of(b->out->class_signals[class], b->class_delays[class], delay);
+    return signal_of(b->class_signals[class], b->class_delays[class], delay);
 }
 
 /* Counting sort of (place, signal) pairs: twice over the pairs, first counting, then placing. */
