@@ -55,7 +55,8 @@ tn_error tn_tick_new(tn_tick **out, const tn_chip *chip, size_t threads, tn_vari
     engine->n_inputs = chip->n_inputs;
     engine->kernels = &tn_kernels_scalar;
 #if TN_HAS_X86
-    engine->kernels = variant == TN_AVX512 ? &tn_kernels_avx512 : variant == TN_AVX2 ? &tn_kernels_avx2 : engine->kernels;
+    if (variant != TN_SCALAR)
+        engine->kernels = variant == TN_AVX2 ? &tn_kernels_avx2 : &tn_kernels_avx512;
 #endif
     engine->inputs = calloc(chip->n_inputs + 1, sizeof *engine->inputs);
     engine->pin_begin = calloc(chip->input_pins + 2, sizeof *engine->pin_begin);
@@ -65,7 +66,7 @@ tn_error tn_tick_new(tn_tick **out, const tn_chip *chip, size_t threads, tn_vari
         size_t cores = n * (t + 1) / engine->n_threads - n * t / engine->n_threads;
         ok = tn_flight_init(&engine->threads[t].flight, n, cores * TN_NEURONS + chip->n_inputs) == TN_OK;
     }
-    tn_error error = ok ? tn_tick_build(&engine->tables, chip, engine->kernels->bytes != NULL) : TN_ERROR_MEMORY;
+    tn_error error = ok ? tn_tick_build(&engine->tables, chip, engine->kernels->small != NULL) : TN_ERROR_MEMORY;
     if (error) {
         tn_tick_free(engine);
         return error;
@@ -229,7 +230,7 @@ static tn_kernel *kernel_of(const tn_kernels *kernels, const tn_core *core)
 {
     if (core->kind == TN_STOCHASTIC)
         return tn_kernel_stochastic;
-    return core->palette ? kernels->bytes : kernels->lanes[core->wide][core->kind];
+    return core->palette ? kernels->small : kernels->lanes[core->wide][core->kind];
 }
 
 static void evaluate_cores(const worker *w, int64_t tick, uint8_t *outputs)

@@ -286,7 +286,6 @@ static void point_cores(tn_tick_tables *tables, const collection *all)
                               : (const void *)narrow[all->parameters_narrow[r->lanes] - 1];
         core->stochastic = r->kind == TN_STOCHASTIC ? (const void *)stochastic[r->lanes] : NULL;
         core->potential = (uint8_t *)core->targets + potential_offset(tables);
-        core->block_lines = (uint8_t)(block_bytes(tables, r->wide) / TN_LINE);
         core->kind = r->kind;
         core->wide = r->wide;
         core->draws = r->draws;

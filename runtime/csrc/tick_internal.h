@@ -21,14 +21,14 @@ enum {
     TN_FIELDS,
 };
 
-enum { TN_PALETTE = 32, TN_LINE = 64 };
+enum { TN_PALETTE = 32, TN_TREE_ROWS = 16, TN_LINE = 64 };
 
 /* The simple kernel's parameters of up to 32 neuron types: an eighth of the memory traffic that 256 lanes cost. */
 typedef struct {
     int16_t field[TN_SIMPLE_FIELDS][TN_PALETTE];
-    int8_t weight[TN_AXON_TYPES][TN_LINE]; /* the weights again, where `batch` is not 0 */
-    uint32_t batch; /* so many axons' weights add up within int8_t; 0: a weight does not fit one */
-    uint32_t padding[TN_LINE / sizeof(uint32_t) - 1];
+    int16_t pair[TN_AXON_TYPES / 2][TN_PALETTE]; /* the weights of types 2i and 2i + 1 as int8_t, the latter above */
+    int16_t small;                               /* they all fit int8_t */
+    int16_t padding[TN_PALETTE - 1];
 } tn_palette;
 
 typedef enum {
@@ -63,19 +63,19 @@ typedef struct {
     uint8_t quiet; /* without input nothing would happen: no spike, no draw, no change of a potential */
     uint16_t lanes_used;  /* neurons rounded up to 64 */
     uint8_t has_output;
-    uint8_t block_lines; /* from `targets` to the end of `potential` */
 
     uint64_t output[TN_NEURON_WORDS]; /* neurons whose target is an output pin */
     uint64_t padding[TN_LINE / sizeof(uint64_t) - TN_NEURON_WORDS];
 } tn_core;
 
-/* One core's input in one tick. */
+/* One core's input in one tick. The kernel for small weights fills in what follows `listed`. */
 typedef struct {
     tn_core *core;
     uint64_t active[TN_AXON_WORDS];
-    int listed; /* `count`, `axon` and `type` are filled in; the kernels that need them do it */
-    uint32_t count;
-    uint8_t axon[TN_AXONS + TN_LINE], type[TN_AXONS + TN_LINE]; /* in order; bytes after `count` are valid axons */
+    int listed;
+    uint32_t count[TN_AXON_TYPES], most;               /* active axons of each type, and the largest of these */
+    uint8_t axons[TN_AXON_TYPES][TN_AXONS + TN_LINE];  /* and their numbers */
+    const uint64_t *rows[TN_AXON_TYPES][TN_TREE_ROWS]; /* of the first of them, and rows of zeros */
 } tn_turn;
 
 /* Evaluates one tick of a core; sets the fired bits and core->quiet, returns synaptic events. `next` is the turn that
@@ -85,7 +85,7 @@ typedef uint32_t tn_kernel(tn_turn *turn, tn_turn *next, uint64_t fired[TN_NEURO
 /* What is compiled for each instruction set. */
 typedef struct {
     tn_kernel *lanes[2][2]; /* [wide][general] */
-    tn_kernel *bytes;       /* NULL, or for cores with a palette whose batch is not 0 */
+    tn_kernel *small;       /* NULL, or for cores with a palette of small weights */
     /* The numbers of the neurons that fired, in order, and how many. */
     uint32_t (*list)(const uint64_t fired[TN_NEURON_WORDS], uint8_t neurons[TN_NEURONS + TN_LINE]);
     /* The sum over the neurons that fired of a number whose bits are in n planes. */

@@ -98,8 +98,8 @@ TN_FN static inline uint32_t count_active(const tn_core *core, const uint64_t ac
 #define TN_WIDE 1
 #include "tick_lanes.h"
 
-#ifndef TN_BYTES_KERNEL
-#define TN_BYTES_KERNEL NULL
+#ifndef TN_SMALL_KERNEL
+#define TN_SMALL_KERNEL NULL
 #endif
 
 #ifndef TN_LIST
@@ -127,4 +127,4 @@ TN_FN static uint64_t sum_fired(const uint64_t fired[TN_NEURON_WORDS], const uin
 }
 
 const tn_kernels TN_KERNELS = {
-    {{simple_narrow, general_narrow}, {simple_wide, general_wide}}, TN_BYTES_KERNEL, TN_LIST, sum_fired};
+    {{simple_narrow, general_narrow}, {simple_wide, general_wide}}, TN_SMALL_KERNEL, TN_LIST, sum_fired};

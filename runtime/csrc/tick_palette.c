@@ -54,17 +54,15 @@ static int find_palette(const int16_t lanes[TN_FIELDS][TN_NEURONS], tn_palette *
     return 1;
 }
 
-/* The weights as bytes, and how many of them add up within a byte whatever their signs. */
-static void narrow_weights(tn_palette *palette)
+static void pair_weights(tn_palette *palette)
 {
-    int largest = 0;
+    palette->small = 1;
     for (int g = 0; g < TN_AXON_TYPES; g++)
         for (int k = 0; k < TN_PALETTE; k++) {
             int weight = palette->field[TN_WEIGHT + g][k];
-            largest = abs(weight) > largest ? abs(weight) : largest;
-            palette->weight[g][k] = (int8_t)weight;
+            palette->small &= weight >= INT8_MIN && weight <= INT8_MAX;
+            palette->pair[g / 2][k] |= (int16_t)((weight & 255) << (g & 1) * 8);
         }
-    palette->batch = largest ? (uint32_t)(INT8_MAX / largest) : TN_AXONS;
 }
 
 tn_error tn_tick_make_palettes(tn_tick_tables *tables, size_t n_narrow)
@@ -88,13 +86,13 @@ tn_error tn_tick_make_palettes(tn_tick_tables *tables, size_t n_narrow)
     if (palettes && unique.count)
         memcpy(palettes, unique.keys, unique.count * sizeof *palettes);
     for (size_t i = 0; palettes && i < unique.count; i++)
-        narrow_weights(&palettes[i]);
+        pair_weights(&palettes[i]);
     for (size_t c = 0; palettes && c < tables->n_cores; c++) {
         tn_core *core = &tables->cores[c];
         if (core->wide || core->kind != TN_SIMPLE)
             continue;
         size_t lanes = (size_t)((const int16_t(*)[TN_FIELDS][TN_NEURONS])core->lanes - narrow);
-        if (number[lanes] && palettes[number[lanes] - 1].batch) {
+        if (number[lanes] && palettes[number[lanes] - 1].small) {
             core->palette = &palettes[number[lanes] - 1];
             core->palette_index = index[lanes];
         }

@@ -18,7 +18,8 @@ const char *tn_variant_name(tn_variant variant);
 #define TN_HAS_X86 1
 #define TN_TARGET_AVX2 __attribute__((target("avx2,bmi,bmi2,popcnt,lzcnt")))
 #define TN_TARGET_AVX512 \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,avx512vbmi,avx512vbmi2,avx2,bmi,bmi2,popcnt,lzcnt,prfchw," \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq,avx512vbmi,avx512vbmi2,gfni,avx2,bmi,bmi2," \
+                          "popcnt,lzcnt,prfchw," \
                           "prefer-vector-width=512")))
 #else
 #define TN_HAS_X86 0
