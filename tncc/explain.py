@@ -31,11 +31,17 @@ def explain(source: OnnxModel, program: Program) -> list[Fate]:
     layers = {
         layer["name"]: set(layer["location"].split(" via ")[0].split(" + ")) for layer in program.metadata["layers"]
     }
+    notes = {layer["name"]: layer.get("note", {}) for layer in program.metadata["layers"]}
+    wide = {
+        name: f", weights {note['weights']} on {note['axons_per_input']} axons an input"
+        for name, note in notes.items()
+        if note.get("axons_per_input", 0) > 2
+    }
     rows = []
     for node, operator in source.nodes:
         found = [place for place, names in host.items() if _is_in(node, names)]
         found += [
-            f"layer {name}: {cores.get(name, 0):,} core{'s' * (cores.get(name, 0) != 1)}"
+            f"layer {name}: {cores.get(name, 0):,} core{'s' * (cores.get(name, 0) != 1)}{wide.get(name, '')}"
             for name, nodes in layers.items()
             if _is_in(node, nodes)
         ]

@@ -7,7 +7,10 @@ from typing import Any
 from tncc.program import Program
 from tncc.report import synapses_by_core, used_axons
 
-LAYER_COLUMNS = ["layer", "cores", "axons used", "neurons used", "synapses/core", "tile", "tiles", "copies", "limit"]
+LAYER_COLUMNS = [
+    *("layer", "cores", "axons used", "neurons used", "synapses/core"),
+    *("weights", "axons/input", "tile", "tiles", "copies", "limit"),
+]
 
 
 def layer_rows(program: Program) -> list[list[str]]:
@@ -31,6 +34,8 @@ def layer_rows(program: Program) -> list[list[str]]:
                 f"{count:,}",
                 *(f"{share:.1%}" for share in shares),
                 f"{synapses[here].mean():,.0f}" if count else "-",
+                _text(note.get("weights")),
+                _text(note.get("axons_per_input")),
                 _tile(note),
                 _text(note.get("tiles")),
                 _range(note.get("copies_min"), note.get("copies_max")),
@@ -45,7 +50,7 @@ def layer_table(program: Program) -> Any:
     from rich.table import Table
 
     table = Table(*LAYER_COLUMNS)
-    for column in (1, 2, 3, 4, 6, 7):
+    for column in (1, 2, 3, 4, 5, 6, 8, 9):
         table.columns[column].justify = "right"
     for row in layer_rows(program):
         table.add_row(*row)

@@ -169,3 +169,28 @@ def upsampling(net: Net) -> onnx.ModelProto:
     x = net.add("Resize", net.first(size=4), "", f32([1, 1, 2, 2]), mode="nearest")
     x = net.step(net.conv(x, net.trinary(4, 4, 3, 3)))
     return net.last(net.add("DepthToSpace", x, blocksize=2), 1)
+
+
+@family
+def integer_weights(net: Net) -> onnx.ModelProto:
+    """Integers of 3, 4 and 5 bits, depthwise, shared and all positive."""
+    x = net.step(net.conv(net.first(), net.rng.integers(-4, 4, (8, 1, 3, 3)).astype(f32), 1, group=4))
+    x = net.step(net.conv(x, net.rng.integers(-8, 8, (6, 4, 3, 3)).astype(f32) / f32(4), group=2))
+    x = net.step(net.conv(x, net.rng.integers(0, 32, (5, 6, 1, 1)).astype(f32)), 60.5)
+    return net.last(x, 5)
+
+
+@family
+def residual_of_integer_sums(net: Net) -> onnx.ModelProto:
+    """Two layers of 3-bit weights on the same spikes, added up: one layer of weights -8..6."""
+    a = net.first()
+    b, c = (net.conv(a, net.rng.integers(-4, 4, (4, 4, k, k)).astype(f32), k // 2) for k in (3, 1))
+    return net.last(net.step(net.add("Add", b, c)), 4)
+
+
+@family
+def linear_of_four_bits(net: Net) -> onnx.ModelProto:
+    """64 inputs of four axons each: a full core."""
+    x = net.add("Flatten", net.first(4, 4))
+    x = net.step(net.add("Gemm", x, net.rng.integers(-8, 8, (64, 24)).astype(f32)))
+    return net.model(net.step(net.add("Gemm", x, net.trinary(24, 6))))

@@ -119,3 +119,28 @@ def qonnx_trunc(net: Net) -> onnx.ModelProto:
     x = net.conv(net.first(), net.trinary(6, 4, 3, 3))
     x = net.add("Trunc", x, f32(1), f32(0), f32(8), f32(7), domain=QONNX, rounding_mode="FLOOR")
     return net.last(net.step(x, 1), 6)
+
+
+@family
+def qonnx_wide_weights(net: Net) -> onnx.ModelProto:
+    """Brevitas: weights of 3 and of 4 bits with scales that make their products round."""
+    x = net.norm(net.conv(net.input(1, 8, 8), net.real(4, 1, 3, 3), 1), 4)
+    for out, channels, kernel, bits in ((6, 4, 3, 4), (5, 6, 1, 3)):
+        x = net.add("Quant", x, f32(1), f32(0), f32(1), domain=QONNX, signed=0, narrow=0, rounding_mode="ROUND")
+        scale = f32(net.rng.uniform(0.05, 0.2))
+        latent = net.real(out, channels, kernel, kernel) * scale * f32(1 << bits - 2)
+        weight = net.add("Quant", latent, scale, f32(0), f32(bits), domain=QONNX, signed=1, narrow=0)
+        x = net.norm(net.add("Conv", x, weight), out)
+    return net.model(net.add("Quant", x, f32(1), f32(0), f32(1), domain=QONNX, signed=0, narrow=0))
+
+
+@family
+def qdq_wide_weights(net: Net) -> onnx.ModelProto:
+    """int8 codes -8..7 and -4..3 with a scale a channel."""
+    x = net.first()
+    for out, channels, kernel, bits in ((6, 4, 3, 4), (5, 6, 1, 3)):
+        codes = net.rng.integers(-(1 << bits - 1), 1 << bits - 1, (out, channels, kernel, kernel)).astype(np.int8)
+        scale = net.rng.uniform(0.01, 0.2, out).astype(f32)
+        weight = net.add("DequantizeLinear", codes, scale, np.zeros(out, np.int8), axis=0)
+        x = net.step(net.add("Conv", x, weight))
+    return net.model(x)

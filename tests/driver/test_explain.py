@@ -10,6 +10,7 @@ import onnx
 from bench.zoo.net import Net
 from tncc.compiler import Options, compile_model
 from tncc.explain import explain
+from tncc.tables import layer_rows
 
 
 def model() -> onnx.ModelProto:
@@ -46,3 +47,16 @@ def test_command_line(cli, tmp_path: Path) -> None:
     result = cli("compile", tmp_path / "m.onnx", "-o", tmp_path / "c.tnbin", "--explain")
     assert result.code == 0
     assert result.err.splitlines()[6] == "Conv_6               Conv               layer Conv_6: 1 core"
+
+
+def test_weights_of_several_bits_are_named() -> None:
+    net = Net(np.random.default_rng(0))
+    weight = net.rng.integers(-8, 8, (6, 4, 1, 1)).astype(np.float32)
+    weight[0, :2, 0, 0] = -8, 7
+    result = compile_model(net.last(net.step(net.conv(net.first(size=4), weight)), 6), Options())
+    assert result.program is not None
+    became = [row.became for row in explain(result.source, result.program)]
+    assert "layer Conv_3: 1 core, weights -8..7 on 4 axons an input" in became
+    rows = {row[0]: row for row in layer_rows(result.program)}
+    assert rows["Conv_3"][5:7] == ["-8..7", "4"]
+    assert rows["Conv_6"][5:7] == ["-1..1", "2"]

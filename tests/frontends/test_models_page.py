@@ -55,7 +55,7 @@ def export(module: Any, dynamo: bool) -> onnx.ModelProto:
 
 
 def test_the_page_has_snippets() -> None:
-    assert len(ACTIVATIONS) == 7 and len(SNIPPETS) == 8
+    assert len(ACTIVATIONS) == 7 and len(SNIPPETS) == 9
 
 
 @pytest.mark.parametrize("i", range(len(ACTIVATIONS)))
@@ -73,6 +73,36 @@ def test_activation(i: int) -> None:
     x = np.random.default_rng(0).normal(size=(100, 1, 8, 8)).astype(np.float32)
     (name,) = [value.name for value in model.graph.input]
     assert differing_values(model, program, {name: x}) == 0
+
+
+def test_weights_of_four_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    (snippet,) = [snippet for snippet in SNIPPETS if "four_bits" in snippet]
+    torch.manual_seed(0)
+    exec(snippet, {})
+    assert capsys.readouterr().out.endswith("[4]\n")
+    x = np.random.default_rng(0).normal(size=(100, 1, 8, 8)).astype(np.float32)
+    assert differing_values(onnx.load("model.onnx"), tncc.compile("model.onnx"), {"x": x}) == 0
+
+
+@pytest.mark.parametrize("bits", [3, 4])
+def test_brevitas_with_weights_of_several_bits(bits: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("brevitas")
+    monkeypatch.chdir(tmp_path)
+    (snippet,) = [snippet for snippet in SNIPPETS if "brevitas" in snippet]
+    wide = snippet.replace("weight_quant=Trinary", f"weight_quant=Int8WeightPerTensorFloat, weight_bit_width={bits}")
+    assert wide != snippet
+    # with fresh statistics, sums of 0 would lie on the boundary
+    wide = wide.replace("export_qonnx(", "model[3].running_mean.normal_()\nexport_qonnx(")
+    torch.manual_seed(bits)
+    scope: dict[str, Any] = {}
+    exec("from brevitas.quant import Int8WeightPerTensorFloat\n" + wide, scope)
+    program = tncc.compile("model.onnx")
+    x = np.random.default_rng(0).normal(size=(100, 1, 8, 8)).astype(np.float32)
+    expected = scope["model"](torch.from_numpy(x))
+    np.testing.assert_array_equal(program.run(x), getattr(expected, "value", expected).detach().numpy())
+    assert program.metadata["layers"][0]["note"]["axons_per_input"] == bits
+    assert program.report()["exact"]
 
 
 def test_brevitas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
