@@ -128,20 +128,25 @@ class HostOp(Op):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Conv2d(Op):
-    """Convolution as ONNX writes it: weight float32 [out, in / groups, kh, kw], no bias (a following Add holds it)."""
+    """Convolution as ONNX writes it: weight float32 [out, in / groups, kh, kw], no bias (a following Add holds it).
+
+    Products of weight and operand may be off the source model's, relatively by `tolerance` at most.
+    """
 
     weight: Array
     strides: tuple[int, int]
     pads: tuple[int, int, int, int]
     dilations: tuple[int, int]
     groups: int
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Linear(Op):
-    """y = W x on a vector: weight float32 [out, in], no bias."""
+    """y = W x on a vector: weight float32 [out, in], no bias. tolerance: as for Conv2d."""
 
     weight: Array
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -20,6 +20,7 @@ from tncc.passes.base import Module, Pass
 
 Array = npt.NDArray[Any]
 
+UNIT = 2.0**-24  # relative error of one float32 rounding
 LEVELS = {Domain.SPIKES: (0, 1), Domain.SIGNS: (-1, 1)}
 MOVES = (*WIRING, MaxPool2d)  # what does the same to v x as to x, for v > 0
 
@@ -28,8 +29,10 @@ MOVES = (*WIRING, MaxPool2d)  # what does the same to v x as to x, for v > 0
 class FoldScales(Pass):
     """Quantisers leave activations with a scale: 0.7 * b, `where(b, 0.7, 0)`, dequantised codes 255 / 255.
 
-    Conv2d and Linear that read v * b, v > 0, through wiring and maximum pools, read b and have weights v * w. Only
-    where every v * w is a float32: then each product the source model adds up is the same number as before.
+    Conv2d and Linear that read v * b, v > 0, through wiring and maximum pools, read b and have weights v * w. Where
+    every v * w is a float32, each product that the source model adds up is the same number as before. Otherwise it may
+    round each, or add them up unrounded: the layer's tolerance says so, and fold-thresholds sees to it that no decision
+    hangs on it.
     """
 
     name: ClassVar[str] = "fold-scales"
@@ -46,16 +49,20 @@ class FoldScales(Pass):
 
 
 def _rescaled(op: Conv2d | Linear, scales: _Scales) -> Op:
-    """The layer on unscaled spikes; the layer itself where its operand is not scaled, or not exactly so."""
+    """The layer on unscaled spikes; the layer itself where its operand is not scaled, or products leave float32."""
     found = scales.unscaled(op.inputs[0])
     if found is None or found[1] == 1:
         return op
     name, scale = found
     exact = op.weight.astype(np.float64) * scale
-    weight = exact.astype(np.float32)
-    if not np.array_equal(weight, exact):
+    with np.errstate(over="ignore", under="ignore"):
+        weight = exact.astype(np.float32)
+    off = np.abs(weight - exact)
+    if not np.all(off <= UNIT * np.abs(exact)):
         return op
-    return replace(op, inputs=(name,), weight=weight, location=op.location.via(FoldScales.name))
+    tolerance = op.tolerance + (UNIT if np.any(off) else 0)
+    location = op.location.via(FoldScales.name)
+    return replace(op, inputs=(name,), weight=weight, tolerance=tolerance, location=location)
 
 
 class _Scales:

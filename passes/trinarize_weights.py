@@ -139,7 +139,7 @@ class TrinarizeWeights(Pass):
     def _emit(
         self,
         build: Builder,
-        op: Op,
+        op: Conv2d | Linear,
         weight: Array,
         operand: str,
         output: str,
@@ -160,7 +160,7 @@ class TrinarizeWeights(Pass):
             pads=window.pads if window else (0, 0, 0, 0),
             dilations=window.dilations if window else (1, 1),
             groups=window.groups if window else 1,
-            tolerance=form.tolerance,
+            tolerance=form.tolerance + op.tolerance,
         )
 
 

@@ -78,6 +78,16 @@ def scaled_activations(net: Net) -> onnx.ModelProto:
 
 
 @family
+def scaled_activations_and_weights(net: Net) -> onnx.ModelProto:
+    """Products of the two scales that are no float32 numbers."""
+    x = net.add("Mul", net.first(), f32(0.7))
+    for out, weight in ((6, net.trinary(6, 4, 3, 3)), (5, net.rng.integers(-4, 4, (5, 6, 1, 1)))):
+        x = net.norm(net.conv(x, weight.astype(f32) * f32(net.rng.uniform(0.1, 2))), out)
+        x = net.add("Where", net.add("Greater", x, f32(0.3)), f32(0.3), f32(0))
+    return net.last(x, 5)
+
+
+@family
 def qdq_activations_and_weights(net: Net) -> onnx.ModelProto:
     """int8 weights -127, 0, 127 with a scale a channel; a Q/DQ pair behind every activation."""
     codes = (net.trinary(6, 4, 3, 3) * 127).astype(np.int8)
