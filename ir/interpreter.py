@@ -215,6 +215,12 @@ def weight_bounds(weight: Array) -> tuple[Array, Array]:
     return low.reshape(-1, 1, 1), high.reshape(-1, 1, 1)
 
 
+def reachable_thresholds(op: ops.SpikingConv2d) -> Array:
+    """int64, like op.threshold: one beyond what the sums can reach is as good as the nearest one, and becomes it."""
+    low, high = weight_bounds(op.weight)
+    return np.clip(op.threshold.astype(np.int64), low, high + 1)
+
+
 def _conv(op: ops.Conv2d, operands: Sequence[Array]) -> Array:
     return weighted_sum(operands[0], op)
 

@@ -194,3 +194,10 @@ def linear_of_four_bits(net: Net) -> onnx.ModelProto:
     x = net.add("Flatten", net.first(4, 4))
     x = net.step(net.add("Gemm", x, net.rng.integers(-8, 8, (64, 24)).astype(f32)))
     return net.model(net.step(net.add("Gemm", x, net.trinary(24, 6))))
+
+
+@family
+def thresholds_beyond_a_leak(net: Net) -> onnx.ModelProto:
+    """Weights 0..15 whose sums reach 500 and more, and thresholds around 300."""
+    x = net.step(net.conv(net.first(4, 6), net.rng.integers(8, 16, (6, 4, 4, 4)).astype(f32), 1), 290.5)
+    return net.last(x, 6)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tncc.errors import ChipLimit
 from tncc.ir.chip import Chip
-from tncc.ir.interpreter import weight_bounds
+from tncc.ir.interpreter import reachable_thresholds
 from tncc.ir.netlist import OUTPUT, Netlist, Port
 from tncc.passes.mapping.bound import least_cores
 from tncc.passes.mapping.builder import Builder, CoreBlock
@@ -190,10 +190,8 @@ def _axons(
 
 
 def _leaks(layer: SpikingLayer, chip: Chip) -> Array:
-    """int64 [outputs]: 1 - threshold. A threshold beyond what the sum can reach is as good as the nearest one."""
-    lowest, highest = weight_bounds(layer.op.weight)
-    threshold = np.clip(layer.op.threshold.astype(np.int64), lowest, highest + 1)
-    leak = 1 - np.broadcast_to(threshold, layer.op.type.shape).reshape(-1)
+    """int64 [outputs]: 1 - threshold."""
+    leak = 1 - np.broadcast_to(reachable_thresholds(layer.op), layer.op.type.shape).reshape(-1)
     worst = int(np.abs(leak).argmax()) if leak.size else 0
     if leak.size and abs(int(leak[worst])) > chip.max_weight:
         raise ChipLimit(

@@ -10,11 +10,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.passes.test_mapping import PIPELINE, check_equal, conv, spikes
-from tncc.errors import CompileError
+from tncc.errors import ChipLimit, CompileError
 from tncc.ir.axon_code import MAX_DIGITS, axon_code
 from tncc.ir.chip import Chip
+from tncc.ir.core_interpreter import run_frames
 from tncc.ir.graph import Graph, Value
+from tncc.ir.interpreter import run
 from tncc.ir.location import Location
+from tncc.ir.netlist import Netlist
 from tncc.ir.ops import Gather, Op, SpikingConv2d
 from tncc.passes.manager import run_pipeline
 
@@ -163,3 +166,30 @@ def test_a_filter_too_large_says_how_many_axons_its_weights_take() -> None:
     graph = Graph("layer", (Value("x", spikes(72, 1, 1)),), (op,), ("y",))
     with pytest.raises(CompileError, match=r"with weights -8..7 of 3.94 axons each on average exceeds the 256 axons"):
         run_pipeline(graph, Chip(), PIPELINE % "")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 1 << 32), st.sampled_from([(0, 7), (-7, 0), (-8, 7), (-1, 1), (3, 7)]), st.booleans())
+def test_thresholds_beyond_a_leak(seed: int, weights: tuple[int, int], by_position: bool) -> None:
+    """On a chip with leaks -15..15 only: what is left over comes from inputs that always spike."""
+    rng = np.random.default_rng(seed)
+    chip = replace(Chip(), axons=128, neurons=64, max_weight=15)
+    op = conv(rng, "x", (4, 5, 4), "y", 4, (3, 3), 1, 1, groups=int(rng.choice([1, 2])), density=1.0, max_inputs=99)
+    weight = rng.integers(weights[0], weights[1] + 1, op.weight.shape).astype(np.int8)
+    reach = np.abs(weight.astype(int)).sum(axis=(1, 2, 3)).reshape(-1, 1, 1)
+    middle = (rng.uniform(-0.6, 0.6, (4, 1, 1)) * reach).astype(np.int32)
+    threshold = middle + rng.integers(-9, 10, op.type.shape if by_position else (4, 1, 1)).astype(np.int32)
+    graph = Graph("far", (Value("x", spikes(4, 5, 4)),), (replace(op, weight=weight, threshold=threshold),), ("y",))
+    netlist = run_pipeline(graph, chip, "bias-inputs, " + PIPELINE % "").module
+    assert isinstance(netlist, Netlist)
+    x = {"x": (rng.random((40, 4, 5, 4)) < rng.random((40, 1, 1, 1))).astype(np.uint8)}
+    np.testing.assert_array_equal(run_frames(netlist, x)["y"], run(graph, x)["y"].astype(np.uint8))
+
+
+def test_a_threshold_beyond_a_leak_is_named_where_padding_is_everywhere() -> None:
+    """No tap of the kernel lies within the map at all positions, so that no input always spikes."""
+    op = conv(np.random.default_rng(0), "x", (1, 1, 1), "y", 1, (3, 3), 1, 2, density=1.0, max_inputs=9)
+    op = replace(op, weight=np.full((1, 1, 3, 3), 9, np.int8), threshold=np.full((1, 1, 1), 70, np.int32))
+    graph = Graph("far", (Value("x", spikes(1, 1, 1)),), (op,), ("y",))
+    with pytest.raises(ChipLimit, match=r"output feature 0 needs a leak of -69; the chip holds -15..15"):
+        run_pipeline(graph, replace(Chip(), max_weight=15), "bias-inputs, " + PIPELINE % "")
