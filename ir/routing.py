@@ -6,6 +6,7 @@ direction. Loads are connection counts (static) or any weight a connection is gi
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,12 +110,21 @@ def routes(
         crossings=float((across * loads).sum()),
         crossing_connections=int(np.count_nonzero(across)),
         port_load=max(
-            _port_load(east, mesh_y, mesh_x),
-            _port_load(west, mesh_y, mesh_x),
-            _port_load(north.T, mesh_x, mesh_y),
-            _port_load(south.T, mesh_x, mesh_y),
+            float(_across(east, mesh_y, mesh_x).max(initial=0.0)),
+            float(_across(west, mesh_y, mesh_x).max(initial=0.0)),
+            float(_across(north.T, mesh_x, mesh_y).max(initial=0.0)),
+            float(_across(south.T, mesh_x, mesh_y).max(initial=0.0)),
         ),
     )
+
+
+def wiring_sha256(target_core: Array, target_axon: Array, target_delay: Array) -> str:
+    """A digest of what every neuron drives, int [cores, neurons] each: the same for a netlist and its chip wherever the
+    cores are placed, so that counts by core can be matched with a later compilation."""
+    digest = hashlib.sha256(np.array(target_core.shape, "<i8").tobytes())
+    for part in (target_core, target_axon, target_delay):
+        digest.update(np.ascontiguousarray(part, "<i4").tobytes())
+    return digest.hexdigest()
 
 
 def _swept(line: Array, start: Array, stop: Array, loads: Array, lines: int, length: int) -> Array:
@@ -126,9 +136,27 @@ def _swept(line: Array, start: Array, stop: Array, loads: Array, lines: int, len
     return np.rint(found) if np.all(loads == np.rint(loads)) else np.maximum(found, 0.0)
 
 
-def _port_load(links: Array, per_line: int, per_step: int) -> float:
-    """The greatest sum over the links that leave one chip across one edge. links: [lines, length - 1]."""
+def _across(links: Array, per_line: int, per_step: int) -> Array:
+    """float64 [chips along, edges]: sums over the links across each edge between chips. links: [lines, length - 1]."""
     edges = links[:, per_step - 1 :: per_step]
-    if not edges.size:
-        return 0.0
-    return float(edges.reshape(-1, per_line, edges.shape[1]).sum(axis=1).max())
+    found: Array = edges.reshape(links.shape[0] // per_line, per_line, edges.shape[1]).sum(axis=1)
+    return found
+
+
+def port_loads(found: Routes, mesh: tuple[int, int, int, int]) -> list[tuple[float, tuple[int, int], tuple[int, int]]]:
+    """Every pair of neighbouring chips between which something travels, as (load, (x, y) of the chip that sends,
+    (x, y) of the chip that receives), busiest first."""
+    mesh_x, mesh_y = mesh[:2]
+    ports = []
+    for links, start, step, along_x in (
+        (found.east, (0, 0), (1, 0), True),
+        (found.west, (1, 0), (-1, 0), True),
+        (found.north.T, (0, 0), (0, 1), False),
+        (found.south.T, (0, 1), (0, -1), False),
+    ):
+        loads = _across(links, mesh_y, mesh_x) if along_x else _across(links, mesh_x, mesh_y)
+        for line, edge in np.argwhere(loads > 0).tolist():
+            x, y = (edge, line) if along_x else (line, edge)
+            here = (x + start[0], y + start[1])
+            ports.append((float(loads[line, edge]), here, (here[0] + step[0], here[1] + step[1])))
+    return sorted(ports, key=lambda port: (-port[0], port[1], port[2]))

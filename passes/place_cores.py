@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import ClassVar
 
 from tncc.errors import PassMisplaced, PipelineInvalid
 from tncc.ir.chip import Chip
 from tncc.ir.netlist import Netlist
 from tncc.passes.base import Module, Pass
-from tncc.passes.placement.annealing import anneal
+from tncc.passes.placement.annealing import Effort, anneal
+from tncc.passes.placement.traffic import read_traffic
 from tncc.passes.placement.wires import core_edges
 
-Array = npt.NDArray[Any]
-
-MOVES_PER_CORE = {"low": 500, "default": 8_000, "high": 60_000}
+EFFORTS = {
+    "low": Effort(starts=1, start_moves=300, finalists=1, round_moves=200),
+    "default": Effort(starts=4, start_moves=2_000, finalists=1, round_moves=4_000),
+    "high": Effort(starts=64, start_moves=2_000, finalists=4, round_moves=12_000),
+}
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,10 @@ class PlaceCores(Pass):
         effort: low, default or high: how long to search.
         seed: of the search. The same seed gives the same placement, whatever the number of threads.
         crossing_hops: how many extra hops a step from one chip to the next counts for.
-        traffic: a .npy file with the spikes that each core ([cores]) or each neuron ([cores, neurons]) sent in a run;
-            connections then count by their spikes. "": every connection counts the same.
+        traffic: a file with the spikes that were sent in a run of the same network: what `tncc run --stats --json`
+            prints, or a .npy array by core ([cores]) or by neuron ([cores, neurons]). Connections then count by
+            their spikes. "": every connection counts the same.
+        threads: that search at a time; the placement does not depend on it.
     """
 
     name: ClassVar[str] = "place-cores"
@@ -42,38 +44,16 @@ class PlaceCores(Pass):
     seed: int = 0
     crossing_hops: int = 8
     traffic: str = ""
+    threads: int = 1
 
     def run(self, module: Module, chip: Chip) -> Netlist:
         if not isinstance(module, Netlist):
             raise PassMisplaced("place-cores takes a netlist of cores, not a graph of layers", self.name)
-        if self.effort not in MOVES_PER_CORE:
+        if self.effort not in EFFORTS:
             raise PipelineInvalid(f"effort is {self.effort!r}; it is low, default or high", self.name)
         if not 0 <= self.crossing_hops <= 1000:
             raise PipelineInvalid(f"crossing-hops is {self.crossing_hops}; it lies in 0..1000", self.name)
         weight = read_traffic(Path(self.traffic), module) if self.traffic else None
         edges = core_edges(module.target_core, weight)
-        x, y = anneal(edges, chip, MOVES_PER_CORE[self.effort], self.seed, self.crossing_hops)
+        x, y = anneal(edges, chip, EFFORTS[self.effort], self.seed, self.crossing_hops, self.threads)
         return replace(module, core_x=x, core_y=y)
-
-
-def read_traffic(path: Path, netlist: Netlist) -> Array:
-    """float64 [cores, neurons]: the spikes each neuron sent; where only cores were counted, shared by their neurons."""
-    try:
-        spikes = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise PipelineInvalid(f"cannot read the traffic file: {error}", path, "a .npy file of spike counts") from None
-    shape = netlist.target_core.shape
-    if not isinstance(spikes, np.ndarray) or spikes.dtype.kind not in "uif" or spikes.shape not in (shape, shape[:1]):
-        found = f"{spikes.dtype}{list(spikes.shape)}" if isinstance(spikes, np.ndarray) else "an archive"
-        raise PipelineInvalid(
-            f"the traffic file holds {found}; expected numbers [{shape[0]}] or [{shape[0]}, {shape[1]}]",
-            path,
-            "statistics of a run of this very network, mapped with the same options",
-        )
-    counts = spikes.astype(np.float64)
-    if not np.all(np.isfinite(counts)) or np.any(counts < 0):
-        raise PipelineInvalid("the traffic file holds a count that is negative or not finite", path)
-    if counts.ndim == 1:
-        used = np.count_nonzero(netlist.neuron_type >= 0, axis=1)
-        counts = np.broadcast_to((counts / np.maximum(used, 1))[:, None], shape)
-    return counts

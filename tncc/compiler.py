@@ -57,6 +57,7 @@ class Options:
     defects: Collection[tuple[int, int]] = ()
     effort: str = "default"
     seed: int = 0
+    traffic: str | Path | None = None
     threads: int = 1
     rounding: str = "exact"
     trinarize: str = "exact"
@@ -86,10 +87,18 @@ class Options:
                 input_fanout=self.input_fanout,
                 effort=self.effort,
                 seed=self.seed,
+                traffic=str(self.traffic or ""),
             )
-        if (self.rounding, self.input_fanout, self.effort, self.seed) != ("exact", "host", "default", 0):
+        if (self.rounding, self.input_fanout, self.effort, self.seed, self.traffic) != (
+            "exact",
+            "host",
+            "default",
+            0,
+            None,
+        ):
             raise InputError(
-                "a pipeline of your own cannot be combined with the options input-fanout, effort, seed and rounding",
+                "a pipeline of your own cannot be combined with the options input-fanout, effort, seed, traffic "
+                "and rounding",
                 hint="write them into the pipeline, as in place-cores{effort=high seed=1}",
             )
         return parse_pipeline(self.pipeline)
@@ -115,6 +124,7 @@ def compile(
     defects: Collection[tuple[int, int]] = (),
     effort: str = "default",
     seed: int = 0,
+    traffic: str | Path | None = None,
     threads: int = 1,
     rounding: str = "exact",
     trinarize: str = "exact",
@@ -130,6 +140,8 @@ def compile(
         defects: global (x, y) of cores that must not be used.
         effort: of the placement: "low", "default" or "high".
         seed: of the placement; same model, options and seed give the same bytes.
+        traffic: file of measured spikes, by which the placement weighs connections: what `tncc run --stats --json`
+            printed for this network, compiled with the same input_fanout.
         threads: of the compiler; the result does not depend on it.
         rounding: "exact" refuses a threshold that hangs on float32 rounding; "nearest" takes the model as written
             and marks the program as not exact.
@@ -148,6 +160,7 @@ def compile(
         defects=defects,
         effort=effort,
         seed=seed,
+        traffic=traffic,
         threads=threads,
         rounding=rounding,
         trinarize=trinarize,

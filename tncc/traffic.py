@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 import numpy as np
 import numpy.typing as npt
 
 from tncc.errors import InputError
-from tncc.ir.routing import Routes
+from tncc.ir.routing import Routes, port_loads
 from tncc.placement import chip_borders, squares
 from tncc.program import Program
 from tncc.report import routes_of
+
+if TYPE_CHECKING:
+    from tncc.cost.activity import Activity
 
 Array = npt.NDArray[Any]
 
@@ -44,8 +47,12 @@ def _mesh(program: Program) -> tuple[int, int]:
     return mesh_y * chips_y, mesh_x * chips_x
 
 
-def terminal(program: Program) -> Any:
-    """A rich renderable: summary, histogram of route lengths, heat map of link loads, the busiest links."""
+def terminal(program: Program, activity: Activity | None = None) -> Any:
+    """A rich renderable: summary, use of every chip of an array and loads of the ports between them, histogram of
+    route lengths, heat map of link loads, the busiest links.
+
+    Connections count 1 each; with an `activity`, they count the spikes that they carried in it.
+    """
     from rich.console import Group
     from rich.text import Text
 
@@ -53,9 +60,17 @@ def terminal(program: Program) -> Any:
     lines = [
         f"connections {found.connections:,}   mean hops {found.mean_hops:.2f}   longest {found.max_hops}   "
         f"busiest link {found.max_link_load:,.0f}   chip crossings {found.crossings:,.0f}",
-        "",
-        "hops  connections",
     ]
+    unit = "connections"
+    if activity is not None and activity.routes is not None:
+        found, unit = activity.routes, "spikes"
+        lines.append(
+            f"spikes sent to cores in {activity.ticks} ticks {found.weight:,.0f}   mean hops of a spike "
+            f"{found.mean_hops:.2f}   busiest link {found.max_link_load:,.0f}   chip crossings {found.crossings:,.0f}"
+        )
+    if program.config.mesh[2] * program.config.mesh[3] > 1:
+        lines += ["", *_chips(program, found, unit)]
+    lines += ["", f"hops  {unit:>11}"]
     top = found.histogram.max(initial=1.0)
     for hops, count in enumerate(found.histogram.tolist()):
         if count:
@@ -68,6 +83,19 @@ def terminal(program: Program) -> Any:
     lines += ["", "busiest links"]
     lines += [f"{weight:>8,.0f}  {start} -> {end}" for weight, start, end in found.hottest(HOTTEST)]
     return Group(*(Text(line, no_wrap=True, overflow="ignore") for line in lines))
+
+
+def _chips(program: Program, found: Routes, unit: str) -> list[str]:
+    """Cores in use on every chip of an array, and the load of every port between two chips."""
+    config = program.config
+    mesh_x, mesh_y, chips_x, chips_y = config.mesh
+    chip = config.core_y // mesh_y * chips_x + config.core_x // mesh_x
+    used = np.bincount(chip, minlength=chips_x * chips_y).reshape(chips_y, chips_x)
+    lines = [f"cores in use on each of {chips_x} x {chips_y} chips, of {mesh_x * mesh_y:,}"]
+    lines += ["".join(f"{count:>8,}" for count in row) for row in used.tolist()]
+    lines += ["", f"ports between chips, {unit}"]
+    ports = port_loads(found, config.mesh)
+    return lines + [f"{load:>8,.0f}  chip {start} -> chip {end}" for load, start, end in ports]
 
 
 def svg(program: Program, title: str) -> str:

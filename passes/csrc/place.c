@@ -6,7 +6,11 @@
 #define TN_PLACE_AVX2 1
 #endif
 
-enum { LOG_STEPS = 4096 };
+enum {
+    LOG_STEPS = 4096,
+    LINE = 16,    /* edges in a cache line */
+    FETCHED = 48, /* edges of the next core fetched ahead */
+};
 
 int tn_placement_ok(const tn_placement *p)
 {
@@ -141,6 +145,18 @@ static int32_t near(uint32_t bits, int32_t at, int32_t window, int32_t size)
     return low + (int32_t)below(bits, (uint32_t)(high - low + 1));
 }
 
+/* Fetches the edges of a core that is about to move. */
+static void fetch_edges(const tn_placement *p, int32_t core)
+{
+    int64_t first = p->first[core], end = p->first[core + 1];
+    if (end > first + FETCHED)
+        end = first + FETCHED;
+    for (int64_t e = first; e < end; e += LINE) {
+        __builtin_prefetch(p->neighbor + e);
+        __builtin_prefetch(p->weight + e);
+    }
+}
+
 uint64_t tn_place_anneal(tn_placement *p, uint64_t moves, double temperature, int32_t window, uint64_t *random,
                          int64_t *cost)
 {
@@ -154,9 +170,12 @@ uint64_t tn_place_anneal(tn_placement *p, uint64_t moves, double temperature, in
     growth_function *growth = fastest_growth();
     uint64_t accepted = 0;
     int32_t width = (int32_t)p->width, height = (int32_t)p->height;
+    uint64_t next = next_random(random);
     for (uint64_t move = 0; move < moves && p->n_cores; move++) {
-        uint64_t r = next_random(random), s = next_random(random);
+        uint64_t r = next, s = next_random(random);
         int32_t a = (int32_t)below((uint32_t)r, (uint32_t)p->n_cores);
+        next = next_random(random);
+        fetch_edges(p, (int32_t)below((uint32_t)next, (uint32_t)p->n_cores));
         int32_t from = p->place[a], centre = from;
         int64_t degree = p->first[a + 1] - p->first[a];
         if (move & 1 && degree && degree < INT32_MAX)

@@ -1,7 +1,17 @@
-"""Simulated annealing of cores on the mesh. The inner loop is C (csrc/place.c); this is the schedule."""
+"""Simulated annealing of cores on the mesh. The inner loop is C (csrc/place.c); this is the schedule.
+
+Which cores lie in whose neighbourhood is settled while it is hot, and does not change any more when it is cold: a
+placement that is bad after its start stays bad, however long it cools. So several starts cool to a middling
+temperature, each from its own seed, and only the best goes on.
+
+On an array of chips a start first shares out the cores among the chips: it anneals the chip edges that connections
+cross, and nothing else, before it looks at hops.
+"""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,28 +23,57 @@ from tncc.runtime import _native
 
 Array = npt.NDArray[Any]
 
-STEPS = 200  # temperatures
-COLDEST = 0.12  # last temperature, as a part of a core's mean total weight
-HOTTEST = 0.1  # first temperature, as a part of that weight times the mesh's side
-ACCEPTANCE = 0.44  # the window of moves shrinks while a smaller part of the moves is accepted (Lam and Delosme 1988)
-QUENCH = 0.05  # part of the moves that end the search at temperature 0
-MANY_CORES = 8192  # beyond so many, moves grow with the square root of the cores only
+STEPS = 200  # temperatures of one cooling
+HOTTEST = 0.14  # first temperature, as a part of a core's mean total weight times the mesh's side
+MIDDLING = 0.8  # temperature at which a start ends, as a part of a core's mean total weight
+SHARING = (0.6, 0.02)  # first and last temperature of sharing out cores among chips; the cost is chip edges crossed
+SHARING_MOVES = 0.5  # its part of a start's moves
+SHARED = 3.0  # temperature at which hops then come in
+WARM = 1.2  # temperature at which the search goes on from the best start
+COLDEST = 0.1  # last temperature
+WARM_WINDOW = 6
+ACCEPTANCE = 0.2  # the window of moves shrinks while a smaller part of the moves is accepted
+QUENCH = 0.05  # part of the moves that end a cooling at temperature 0
+MANY_CORES = 8192  # beyond so many, moves grow with the square root of the cores only, and there is one start
+MANY_EDGES = 48  # beyond so many a core, moves shrink as the edges grow
 FREE, BLOCKED = -1, -2
 
 
-def anneal(edges: Edges, chip: Chip, moves_per_core: int, seed: int, crossing_hops: int) -> tuple[Array, Array]:
+@dataclass(frozen=True)
+class Effort:
+    """How long to search: starts of start_moves a core; the best `finalists` of them cool again with round_moves a
+    core, the better half of them once more, and so on down to one."""
+
+    starts: int
+    start_moves: int
+    finalists: int
+    round_moves: int
+
+
+def anneal(
+    edges: Edges, chip: Chip, effort: Effort, seed: int, crossing_hops: int, threads: int = 1
+) -> tuple[Array, Array]:
     """(core_x, core_y), int32 [cores]: the places found; every core on one of its own, none on a defect.
 
-    The cost is the total weighted length in hops, where stepping to another chip counts crossing_hops more.
+    The cost is the total weighted length in hops, where stepping to another chip counts crossing_hops more. threads
+    only share out the searches: the result does not depend on them.
     """
-    grid = _start(chip, edges.cores)
-    place = np.flatnonzero(grid >= 0).astype(np.int32)
+    grid = _rows(chip, edges.cores)
     if edges.neighbor.size:
-        _search(edges, chip, grid, place, moves_per_core, seed, crossing_hops)
+        many = edges.cores > MANY_CORES
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            search = _Search(edges, chip, crossing_hops, seed, pool)
+            found = search.start(grid, 1 if many else effort.starts, effort.start_moves)
+            left = min(1 if many else effort.finalists, len(found))
+            while left:
+                found = sorted(found[:left] + search.go_on(found[:left], effort.round_moves), key=_by_cost)
+                left //= 2
+        grid = found[0].grid
+    place = _places(grid)
     return place % np.int32(chip.width), place // np.int32(chip.width)
 
 
-def _start(chip: Chip, cores: int) -> Array:
+def _rows(chip: Chip, cores: int) -> Array:
     """int32 [height * width]: cores row by row on the free places."""
     grid = np.full(chip.height * chip.width, FREE, np.int32)
     for x, y in chip.defects:
@@ -43,44 +82,115 @@ def _start(chip: Chip, cores: int) -> Array:
     return grid
 
 
-def _search(
-    edges: Edges, chip: Chip, grid: Array, place: Array, moves_per_core: int, seed: int, crossing_hops: int
-) -> None:
-    """Moves the cores; grid and place change together."""
-    column_at = _stretched(chip.width, chip.mesh_x, crossing_hops)
-    row_at = _stretched(chip.height, chip.mesh_y, crossing_hops)
-    scratch = np.zeros(2 * edges.cores, np.int16)
-    random = np.array([seed & 0x7FFFFFFFFFFFFFFF], np.int64)
-    mean_weight = float(edges.weight.sum(dtype=np.int64)) / edges.cores
-    hottest = HOTTEST * mean_weight * max(np.sqrt(edges.cores), 2.0)
-    coldest = COLDEST * mean_weight
-    window = float(max(chip.width, chip.height))
-    moves = max(1, int(moves_per_core * edges.cores * min(1.0, np.sqrt(MANY_CORES / edges.cores))) // STEPS)
-
-    def step(count: int, temperature: float, reach: int) -> float:
-        accepted, _ = _native.place_anneal(
-            edges.first,
-            edges.neighbor,
-            edges.weight,
-            column_at,
-            row_at,
-            grid,
-            place,
-            scratch,
-            random,
-            count,
-            temperature,
-            reach,
-        )
-        return accepted / count
-
-    for k in range(STEPS):
-        rate = step(moves, hottest * (coldest / hottest) ** (k / (STEPS - 1)), int(window))
-        window = float(np.clip(window * (1 - ACCEPTANCE + rate), 1, max(chip.width, chip.height)))
-    step(max(1, int(QUENCH * STEPS * moves)), 0.0, 1)
+def _places(grid: Array) -> Array:
+    """int32 [cores]: where each core of a grid is."""
+    taken = np.flatnonzero(grid >= 0)
+    place = np.empty(taken.size, np.int32)
+    place[grid[taken]] = taken
+    return place
 
 
-def _stretched(size: int, per_chip: int, crossing_hops: int) -> Array:
-    """int32 [size]: coordinates along one axis, crossing_hops further apart at every chip's edge."""
+@dataclass(frozen=True)
+class _Found:
+    """One search's placement. number: of the search, in order of their beginning."""
+
+    cost: int
+    number: int
+    grid: Array
+
+
+def _by_cost(found: _Found) -> tuple[int, int]:
+    return found.cost, found.number
+
+
+@dataclass(frozen=True)
+class _Cooling:
+    """temperatures: first and last, in units of a core's mean total weight. window: of the first moves. crossings:
+    whether nothing but chip edges crossed counts, and not hops."""
+
+    moves_per_core: float
+    temperatures: tuple[float, float]
+    window: int
+    crossings: bool = False
+
+
+class _Search:
+    """Searches, each with a random generator of its own."""
+
+    def __init__(self, edges: Edges, chip: Chip, crossing_hops: int, seed: int, pool: ThreadPoolExecutor) -> None:
+        self.edges = edges
+        self.chip = chip
+        self.crossing_hops = crossing_hops
+        self.widest = max(chip.width, chip.height)
+        self.weight = float(edges.weight.sum(dtype=np.int64)) / edges.cores
+        self.scale = min(1.0, np.sqrt(MANY_CORES / edges.cores))
+        self.scale *= min(1.0, MANY_EDGES * edges.cores / edges.neighbor.size)
+        self._seed = seed
+        self._pool = pool
+        self._begun = 0
+
+    def start(self, grid: Array, count: int, moves_per_core: int) -> list[_Found]:
+        """`count` placements that began hot, best first."""
+        if self.chip.chips > 1:
+            sharing = _Cooling(SHARING_MOVES * moves_per_core, SHARING, self.widest, crossings=True)
+            within = _Cooling(moves_per_core, (SHARED, MIDDLING), max(self.chip.mesh_x, self.chip.mesh_y))
+            return self._run([grid] * count, (sharing, within))
+        hot = max(HOTTEST * np.sqrt(self.edges.cores), WARM)
+        return self._run([grid] * count, (_Cooling(moves_per_core, (hot, MIDDLING), self.widest),))
+
+    def go_on(self, found: list[_Found], moves_per_core: int) -> list[_Found]:
+        """Each of `found` warmed up and cooled again, best first."""
+        return self._run([one.grid for one in found], (_Cooling(moves_per_core, (WARM, COLDEST), WARM_WINDOW),))
+
+    def _run(self, grids: list[Array], coolings: tuple[_Cooling, ...]) -> list[_Found]:
+        def one(number: int, grid: Array) -> _Found:
+            mine = grid.copy()
+            random = np.random.SeedSequence((self._seed, number)).generate_state(1, np.uint64).view(np.int64)
+            cost = 0
+            for cooling in coolings:
+                cost = self._cool(mine, cooling, random)
+            return _Found(cost, number, mine)
+
+        numbers = range(self._begun, self._begun + len(grids))
+        self._begun += len(grids)
+        return sorted(self._pool.map(one, numbers, grids), key=_by_cost)
+
+    def _cool(self, grid: Array, cooling: _Cooling, random: Array) -> int:
+        """Anneals `grid` in place; returns the cost. random: int64 [1], the generator's state."""
+        edges, chip, (first, last) = self.edges, self.chip, cooling.temperatures
+        moves = max(1, int(cooling.moves_per_core * edges.cores * self.scale) // STEPS)
+        column_at = _coordinates(chip.width, chip.mesh_x, self.crossing_hops, cooling.crossings)
+        row_at = _coordinates(chip.height, chip.mesh_y, self.crossing_hops, cooling.crossings)
+        place = _places(grid)
+        scratch = np.zeros(2 * edges.cores, np.int16)
+
+        def step(count: int, temperature: float, reach: int) -> tuple[int, int]:
+            return _native.place_anneal(
+                edges.first,
+                edges.neighbor,
+                edges.weight,
+                column_at,
+                row_at,
+                grid,
+                place,
+                scratch,
+                random,
+                count,
+                temperature * self.weight,
+                reach,
+            )
+
+        window = float(cooling.window)
+        for k in range(STEPS):
+            accepted, _ = step(moves, first * (last / first) ** (k / (STEPS - 1)), int(window))
+            if not cooling.crossings:  # moves within a chip would be accepted always: they say nothing
+                window = float(np.clip(window * (1 - ACCEPTANCE + accepted / moves), 1, self.widest))
+        return step(max(1, int(QUENCH * STEPS * moves)), 0.0, cooling.window if cooling.crossings else 1)[1]
+
+
+def _coordinates(size: int, per_chip: int, crossing_hops: int, crossings: bool) -> Array:
+    """int32 [size]: coordinates along one axis: hops, crossing_hops further apart at every chip's edge; or, where only
+    crossings count, the chip's number."""
     at = np.arange(size)
-    return (at + at // per_chip * crossing_hops).astype(np.int32)
+    chip = at // per_chip
+    return (chip if crossings else at + chip * crossing_hops).astype(np.int32)

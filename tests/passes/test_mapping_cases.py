@@ -283,6 +283,17 @@ def test_bad_traffic_files(tmp_path: Path, content: object, message: str) -> Non
     assert error.value.message.startswith(message) and error.value.location == str(path)
 
 
+@pytest.mark.parametrize("effort", ["low", "default", "high"])
+def test_threads_and_seeds(effort: str) -> None:
+    netlist = random_netlist(replace(TINY, mesh_x=10, mesh_y=10))
+    places = {}
+    for seed, threads in ((0, 1), (0, 2), (0, 5), (1, 1)):
+        placed = PlaceCores(effort=effort, seed=seed, threads=threads).run(netlist, netlist.chip)
+        places[seed, threads] = (placed.core_x.tobytes(), placed.core_y.tobytes())
+    assert places[0, 1] == places[0, 2] == places[0, 5]
+    assert places[0, 1] != places[1, 1]
+
+
 def test_chip_edges_are_crossed_less_where_they_cost() -> None:
     chip = Chip(mesh_x=4, mesh_y=8, axons=8, neurons=8, chips_x=2, chips_y=1)
     netlist = random_netlist(chip)

@@ -25,6 +25,9 @@ from tncc.cli.options import echo_json, existing, grid, load_array, load_defects
 @click.option("--defects", type=existing, help="File of cores not to use: 'x y' or 'chip_x chip_y x y' a line.")
 @click.option("--effort", type=click.Choice(["low", "default", "high"]), default="default", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option(
+    "--traffic", type=existing, metavar="FILE", help="Place by measured spikes: what run --stats --json printed."
+)
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True)
 @click.option(
     "--trinarize",
@@ -59,6 +62,7 @@ def command(
     defects: Path | None,
     effort: str,
     seed: int,
+    traffic: Path | None,
     threads: int,
     trinarize: str,
     calibrate: Path | None,
@@ -86,6 +90,7 @@ def command(
         defects=load_defects(defects, Chip.mesh_x, Chip.mesh_y) if defects else (),
         effort=effort,
         seed=seed,
+        traffic=traffic,
         threads=threads,
         rounding=rounding,
         trinarize=trinarize,

@@ -12,6 +12,7 @@ from tncc.cli.options import echo_json, existing
 from tncc.errors import InputError
 
 if TYPE_CHECKING:
+    from tncc.cost.activity import Activity
     from tncc.cost.estimate import Cost
     from tncc.program import Program
 
@@ -27,7 +28,9 @@ PIPE_WIDTH = 240  # characters a table may take where no terminal limits it
 @click.option("--layers", is_flag=True, help="Table of layers: cores, tiles, copies, use of axons and neurons.")
 @click.option("--traffic", is_flag=True, help="Hop histogram and link loads.")
 @click.option("--cost", is_flag=True, help="Predicted frames/s and power (docs/cost.md).")
-@click.option("--input", "data", type=existing, metavar="DATA.npy", help="With --cost or --html: frames to run.")
+@click.option(
+    "--input", "data", type=existing, metavar="DATA.npy", help="With --cost, --traffic or --html: frames to run."
+)
 @click.option("--tick-rate", type=float, metavar="HZ", help="With --cost or --html: ticks/s; default the highest.")
 @click.option("--voltage", type=float, metavar="V", help="With --cost or --html: the supply; default 1.0.")
 @click.option(
@@ -59,7 +62,7 @@ def command(
 
     wanted = {"--input": data, "--tick-rate": tick_rate, "--voltage": voltage, "--like": like}
     given = [name for name, value in wanted.items() if value is not None]
-    if given and not (cost or html):
+    if given and not (cost or html or (traffic and given == ["--input"])):
         raise InputError(f"{given[0]} goes with --cost or --html")
     if like and data:
         raise InputError("--like assumes an activity, --input measures it: give one of them")
@@ -89,7 +92,7 @@ def command(
     if traffic:
         from tncc.traffic import terminal as traffic_view
 
-        console.print(traffic_view(program))
+        console.print(traffic_view(program, _activity(program, data) if data else None))
     if layers:
         from tncc.tables import layer_table
 
@@ -123,16 +126,33 @@ def _write_pictures(program: Program, name: str, svg: Path | None, png: Path | N
         click.echo(f"wrote {png}", err=True)
 
 
+def _frames(data: Path) -> Any:
+    """The array in the file."""
+    from tncc.cli.options import load_array
+
+    frames = load_array(data)
+    if frames.ndim == 0:
+        raise InputError("holds a single number; frames [N, ...] are needed", data)
+    return frames
+
+
+def _activity(program: Program, data: Path) -> Activity:
+    from tncc.cli.options import reading
+    from tncc.cost.activity import measure
+
+    frames = _frames(data)
+    with reading(data):
+        return measure(program, frames)
+
+
 def _cost(
     program: Program, data: Path | None, tick_rate: float | None, voltage: float | None, like: str | None
 ) -> Cost:
-    from tncc.cli.options import load_array, reading
+    from tncc.cli.options import reading
     from tncc.cost.estimate import estimate
     from tncc.cost.physics import NOMINAL_VOLTAGE
 
-    frames = load_array(data) if data else None
-    if frames is not None and frames.ndim == 0:
-        raise InputError("holds a single number; frames [N, ...] are needed", data or "")
+    frames = _frames(data) if data else None
     volts = NOMINAL_VOLTAGE if voltage is None else voltage
     with reading(data) if data else nullcontext():
         return estimate(program, frames, kind=like, tick_rate_hz=tick_rate, voltage=volts)

@@ -34,8 +34,9 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def echo_json(document: dict[str, Any]) -> None:
-    """Prints one JSON document on stdout."""
-    click.echo(json.dumps(document, indent=2, allow_nan=False))
+    """Prints one JSON document on stdout; lists of numbers take one line."""
+    text = json.dumps(document, indent=2, allow_nan=False)
+    click.echo(re.sub(r"\[\n[\s\d.,eE+-]+\]", lambda found: " ".join(found[0].split()), text))
 
 
 def load_array(path: Path) -> Array:

@@ -73,7 +73,7 @@ def command(
         assert data is not None
         report, passed = _run_frames(program, data, output, labels, expect_accuracy, engine, threads, stats)
     if not stats:
-        for key in ("spikes", "synaptic_events", "hops", "predicted"):
+        for key in ("spikes", "synaptic_events", "hops", "predicted", "core_spikes", "wiring_sha256"):
             report.pop(key, None)
     if as_json:
         echo_json(report)
@@ -96,6 +96,7 @@ def _run_frames(
     threads: int,
     stats: bool,
 ) -> tuple[dict[str, Any], bool]:
+    from tncc.cli.spikes import measured_traffic
     from tncc.cost.rapl import EnergyMeter
     from tncc.outputs import OutputFile
     from tncc.progress import progress
@@ -148,6 +149,7 @@ def _run_frames(
         "spikes": int(session.stats.spikes),
         "synaptic_events": int(session.stats.synaptic_events),
         "hops": int(session.stats.hops),
+        **measured_traffic(program.config, session.stats),
     }
     if truth is not None:
         report["accuracy"] = accuracy
@@ -170,7 +172,7 @@ def _predicted(session: Session, energy_uj: float | None, frames: int) -> dict[s
 
 
 def _print(report: dict[str, Any]) -> None:
-    shown = dict(report)
+    shown = {key: value for key, value in report.items() if key not in ("core_spikes", "wiring_sha256")}
     predicted = shown.pop("predicted", None)
     for key, value in shown.items():
         text = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -10,8 +10,11 @@ from tncc.cost.model import predict
 from tncc.cost.physics import NOMINAL_TICK_RATE_HZ
 from tncc.cost.workload import from_stats
 from tncc.errors import InputError
+from tncc.ir.routing import wiring_sha256
 from tncc.program import Program
 from tncc.runtime import spikefiles
+from tncc.runtime.config import ChipConfig
+from tncc.runtime.engine import Stats
 from tncc.runtime.engines import make_engine
 
 
@@ -42,8 +45,17 @@ def run_spikes(
         "spikes": int(chip.stats.spikes),
         "synaptic_events": int(chip.stats.synaptic_events),
         "hops": int(chip.stats.hops),
+        **measured_traffic(config, chip.stats),
     }
     if config.n_cores and chip.stats.ticks:
         predicted = predict(config.n_cores, from_stats(chip.stats), tick_rate_hz=NOMINAL_TICK_RATE_HZ)
         report["predicted"] = predicted.to_json()
     return report
+
+
+def measured_traffic(config: ChipConfig, stats: Stats) -> dict[str, Any]:
+    """The entries of a run's report that `tncc compile --traffic` reads."""
+    return {
+        "core_spikes": stats.core_spikes.tolist(),
+        "wiring_sha256": wiring_sha256(config.target_core, config.target_axon, config.target_delay),
+    }
