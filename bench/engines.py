@@ -13,6 +13,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -186,27 +187,67 @@ def reference(report: Report, path: Path | None, threads: int, rounds: int, nump
     report.add("reference network, NumPy interpreter", frames_per_second=median(slow["numpy"]))
 
 
+def stream(memory: Array, threads: int) -> Callable[[], float]:
+    """A contestant: reads `memory` once, in order, a part of it in each thread, and returns the bytes."""
+    parts = np.array_split(memory, threads)
+
+    def work() -> float:
+        readers = [threading.Thread(target=part.max) for part in parts]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        return memory.nbytes
+
+    return work
+
+
+def bytes_a_core_tick(rate: float) -> float:
+    """What the tick engine has to move between memory and the caches for one tick of one core of the recurrent chip,
+    whose neurons and axons are active at `rate`, where nothing of a core stays in the caches: 64-byte lines."""
+    rows = 128 * (1 - (1 - rate) ** 2)  # two rows of the crossbar share a line
+    targets, hops, types, header = 16, 4, 1, 2
+    potentials, palette_index = 8, 4
+    lists = 3 * 256 * rate * 4 / 64  # four bytes a spike: the line comes, goes, and comes when the spike is due
+    written_back = potentials + header
+    return 64 * (rows + targets + hops + types + header + potentials + palette_index + lists + written_back)
+
+
 def recurrent(report: Report, threads: int, rounds: int, numpy_ticks: int) -> None:
-    """The full recurrent chip of bench/chips.py."""
+    """The full recurrent chip of bench/chips.py, and the memory bandwidth that bounds it."""
     config = recurrent_chip()
     engine = TickEngine(config, threads=threads)
     rng = np.random.default_rng(0)
     warm = engine.run(64)
     assert warm.outputs.shape == (64, 0)
+    memory = np.ones(1 << 25, np.int64)
     found = rates(
         {"tick": feed(engine, 128, rng), "one": feed(TickEngine(config), 128, rng)}
+        | {"memory": stream(memory, threads), "memory, one": stream(memory, 1)}
         | {"numpy": feed(NumpyEngine(config), numpy_ticks, rng)},
         rounds,
     )
     stats = engine.stats
+    rate = stats.spikes / stats.ticks / config.n_cores / config.neurons
+    traffic = bytes_a_core_tick(rate) * config.n_cores
     report.add(
         "recurrent full chip, tick engine",
         ticks_per_second=median(found["tick"]),
         threads=threads,
         variant=engine.variant,
-        neuron_rate=stats.spikes / stats.ticks / config.n_cores / config.neurons,
+        neuron_rate=rate,
         synaptic_events_per_second=median(found["tick"]) * stats.synaptic_events / stats.ticks,
         over_one_thread=median_ratio(found["tick"], found["one"]),
+    )
+    report.add(
+        "memory read in order",
+        gigabytes_per_second=median(found["memory"]) / 1e9,
+        one_thread=median(found["memory, one"]) / 1e9,
+        over_one_thread=median_ratio(found["memory"], found["memory, one"]),
+        tick_engine_megabytes_a_tick=traffic / 1e6,
+        bound_ticks_per_second=median(found["memory"]) / traffic,
+        tick_engine_of_it=median_ratio([traffic * r for r in found["tick"]], found["memory"]),
+        one_thread_of_it=median_ratio([traffic * r for r in found["one"]], found["memory, one"]),
     )
     report.add(
         "recurrent full chip, NumPy interpreter",
@@ -216,7 +257,7 @@ def recurrent(report: Report, threads: int, rounds: int, numpy_ticks: int) -> No
 
 
 def scaling(report: Report, threads: int, rounds: int, most_chips: int) -> None:
-    """Cost of a core's tick on 1, 2, 4 ... chips of the recurrent network, and over threads."""
+    """Cost of a core's tick on 1, 2, 4 ... chips of the recurrent network, and over threads beside the memory's."""
     engines: dict[str, Engine] = {}
     chips = 1
     while chips <= most_chips:
@@ -225,19 +266,34 @@ def scaling(report: Report, threads: int, rounds: int, most_chips: int) -> None:
         engines[f"{chips} chips"].run(32)
         chips *= 2
     rng = np.random.default_rng(0)
-    found = rates({name: feed(engine, 16, rng) for name, engine in engines.items()}, rounds)
+    # as many core ticks for each, so that what else the machine does falls on all alike
+    found = rates(
+        {name: feed(engine, 16 * most_chips >> i, rng) for i, (name, engine) in enumerate(engines.items())}, rounds
+    )
+    first = found["1 chips"]
     for name, engine in engines.items():
+        cores = engine.config.n_cores
         report.add(
             f"tick engine, {name}",
             ticks_per_second=median(found[name]),
-            ns_a_core_tick=1e9 / (median(found[name]) * engine.config.n_cores),
+            ns_a_core_tick=1e9 / (median(found[name]) * cores),
+            cost_over_one_chip=median_ratio([f * 4096 for f in first], [f * cores for f in found[name]]),
         )
     engines.clear()
-    config = recurrent_chip()
+    config, memory = recurrent_chip(), np.ones(1 << 25, np.int64)
     counts = sorted({1, 2, *(1 << i for i in range(1, 11) if 1 << i <= (os.cpu_count() or 1))})
-    by_threads = rates({str(n): feed(TickEngine(config, threads=n), 64, rng) for n in counts}, rounds)
+    by_threads = rates(
+        {f"tick {n}": feed(TickEngine(config, threads=n), 64, rng) for n in counts}
+        | {f"memory {n}": stream(memory, n) for n in counts},
+        rounds,
+    )
     for n in counts:
-        report.add(f"tick engine, {n} threads", ticks_per_second=median(by_threads[str(n)]))
+        report.add(
+            f"tick engine, {n} threads",
+            ticks_per_second=median(by_threads[f"tick {n}"]),
+            over_one_thread=median_ratio(by_threads[f"tick {n}"], by_threads["tick 1"]),
+            memory_over_one_thread=median_ratio(by_threads[f"memory {n}"], by_threads["memory 1"]),
+        )
 
 
 def load(report: Report) -> None:
@@ -262,7 +318,8 @@ def load_in_this_process(path: Path) -> None:
     # not getrusage: its peak is inherited from the process that started this one
     status = Path("/proc/self/status").read_text(encoding="ascii")
     peak = int(status.partition("VmHWM:")[2].split()[0]) / 1024
-    print(json.dumps({"read_seconds": read - started, "engine_seconds": ready - read, "peak_mb": peak}))
+    seconds = {"seconds": ready - started, "read_seconds": read - started, "engine_seconds": ready - read}
+    print(json.dumps(seconds | {"peak_mb": peak}))
 
 
 def main(argv: list[str] | None = None) -> None:
