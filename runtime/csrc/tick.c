@@ -38,6 +38,21 @@ struct tn_tick {
     const tn_kernels *kernels;
 };
 
+/* Room for the spikes of a thread's neurons, and of input connections, whose pins any thread may read. */
+static tn_error init_flight(tn_tick *engine, size_t thread)
+{
+    size_t n = engine->tables.n_cores, threads = engine->n_threads, senders[TN_REGIONS] = {0};
+    for (size_t c = n * thread / threads; c < n * (thread + 1) / threads; c++)
+        for (size_t j = 0; j < engine->neurons; j++) {
+            const tn_core *core = &engine->tables.cores[c];
+            if (core->routed[j / 64] >> j % 64 & 1)
+                senders[core->targets[j] >> TN_REGION_SHIFT & (TN_REGIONS - 1)]++;
+        }
+    for (size_t i = 0; i < engine->n_inputs; i++)
+        senders[engine->inputs[i].where >> TN_REGION_SHIFT & (TN_REGIONS - 1)]++;
+    return tn_flight_init(&engine->threads[thread].flight, n, senders);
+}
+
 tn_error tn_tick_new(tn_tick **out, const tn_chip *chip, size_t threads, tn_variant variant)
 {
     if (!tn_variant_supported(variant))
@@ -62,10 +77,6 @@ tn_error tn_tick_new(tn_tick **out, const tn_chip *chip, size_t threads, tn_vari
     engine->pin_begin = calloc(chip->input_pins + 2, sizeof *engine->pin_begin);
     engine->threads = calloc(engine->n_threads, sizeof *engine->threads);
     int ok = engine->inputs && engine->pin_begin && engine->threads;
-    for (size_t t = 0; ok && t < engine->n_threads; t++) {
-        size_t cores = n * (t + 1) / engine->n_threads - n * t / engine->n_threads;
-        ok = tn_flight_init(&engine->threads[t].flight, n, cores * TN_NEURONS + chip->n_inputs) == TN_OK;
-    }
     tn_error error = ok ? tn_tick_build(&engine->tables, chip, engine->kernels->small != NULL) : TN_ERROR_MEMORY;
     if (error) {
         tn_tick_free(engine);
@@ -78,6 +89,11 @@ tn_error tn_tick_new(tn_tick **out, const tn_chip *chip, size_t threads, tn_vari
     }
     for (size_t pin = 0; pin < chip->input_pins; pin++)
         engine->pin_begin[pin + 1] += engine->pin_begin[pin];
+    for (size_t t = 0; t < engine->n_threads; t++)
+        if ((error = init_flight(engine, t))) {
+            tn_tick_free(engine);
+            return error;
+        }
     tn_tick_reset(engine);
     *out = engine;
     return TN_OK;
@@ -161,22 +177,31 @@ static void deliver_events(const worker *w, const tn_events *events, size_t begi
         tn_flight_send(&w->own->flight, tn_where(events->delay[i], events->core[i], events->axon[i]));
 }
 
+static void set_pins(const tn_core *core, const uint64_t fired[TN_NEURON_WORDS], uint8_t *outputs)
+{
+    for (int word = 0; word < TN_NEURON_WORDS; word++)
+        for (uint64_t bits = fired[word] & core->output[word]; bits; bits &= bits - 1) /* threads may share a pin */
+            __atomic_store_n(&outputs[core->targets[64 * word + __builtin_ctzll(bits)]], 1, __ATOMIC_RELAXED);
+}
+
 /* Sends a core's spikes on their way, and counts them and their hops. */
 static inline void scatter(const worker *w, tn_core *core, const uint64_t fired[TN_NEURON_WORDS], uint8_t *outputs)
 {
     const tn_tick *engine = w->engine;
-    tn_flight *flight = &w->own->flight;
     const uint64_t(*hops)[TN_NEURON_WORDS] = (const void *)(core->targets + TN_NEURONS);
     uint8_t neurons[TN_NEURONS + TN_LINE];
     uint32_t count = engine->kernels->list(fired, neurons);
     core->spikes += count;
     w->own->hops += (int64_t)engine->kernels->sum(fired, hops, engine->tables.n_hop_planes);
-    flight->end[0] = flight->nowhere;
+    if (!core->all_routed) {
+        uint64_t routed[TN_NEURON_WORDS];
+        for (int word = 0; word < TN_NEURON_WORDS; word++)
+            routed[word] = fired[word] & core->routed[word];
+        count = engine->kernels->list(routed, neurons);
+        set_pins(core, fired, outputs);
+    }
     for (uint32_t i = 0; i < count; i++)
-        tn_flight_send(flight, core->targets[neurons[i]]);
-    for (int word = 0; core->has_output && word < TN_NEURON_WORDS; word++)
-        for (uint64_t bits = fired[word] & core->output[word]; bits; bits &= bits - 1) /* threads may share a pin */
-            __atomic_store_n(&outputs[core->targets[64 * word + __builtin_ctzll(bits)]], 1, __ATOMIC_RELAXED);
+        tn_flight_send(&w->own->flight, core->targets[neurons[i]]);
 }
 
 static void record(const worker *w, size_t c, const uint64_t fired[TN_NEURON_WORDS], int64_t tick)

@@ -168,14 +168,12 @@ static void read_connections(tn_tick_tables *tables, const tn_chip *chip, size_t
         uint64_t bit = core->used[j / 64] & UINT64_C(1) << j % 64;
         if (!bit || (to < 0 && to != TN_OUTPUT))
             continue;
-        targets[j] = tn_where(to < 0 ? 0 : chip->target_delay[i], to < 0 ? 0 : to, chip->target_axon[i]);
-        if (to == TN_OUTPUT) {
-            core->output[j / 64] |= bit;
-            core->has_output = 1;
-        }
+        targets[j] = to < 0 ? (uint32_t)chip->target_axon[i] : tn_where(chip->target_delay[i], to, chip->target_axon[i]);
+        *(to < 0 ? &core->output[j / 64] : &core->routed[j / 64]) |= bit;
         for (int32_t hops = chip->target_hops[i], p = 0; hops; hops >>= 1, p++)
             planes[p][j / 64] |= hops & 1 ? bit : 0;
     }
+    core->all_routed = !memcmp(core->routed, core->used, sizeof core->used);
     tables->seed[c] = chip->seed[c];
     core->targets = targets;
     core->lanes_used = (uint16_t)((chip->neurons + 63) / 64 * 64);

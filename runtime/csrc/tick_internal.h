@@ -51,7 +51,7 @@ typedef struct {
     const uint8_t *palette_index; /* [256] */
     const uint8_t (*stochastic)[TN_AXON_TYPES + 1]; /* [256]: flags b_j[0..3], then c; NULL: none set */
     /* The core's block: targets, its neurons' hops in bit planes, and potentials, which all are the core's own. */
-    const uint32_t *targets; /* [256]: delay << 28 | core << 8 | axon; delay 0: no core, but maybe an output pin */
+    const uint32_t *targets; /* [256]: tn_where, or an output pin */
     void *potential;         /* [256] lanes */
 
     uint64_t used[TN_NEURON_WORDS];
@@ -62,10 +62,10 @@ typedef struct {
     uint8_t draws;
     uint8_t quiet; /* without input nothing would happen: no spike, no draw, no change of a potential */
     uint16_t lanes_used;  /* neurons rounded up to 64 */
-    uint8_t has_output;
+    uint8_t all_routed;  /* every used neuron sends to a core */
 
-    uint64_t output[TN_NEURON_WORDS]; /* neurons whose target is an output pin */
-    uint64_t padding[TN_LINE / sizeof(uint64_t) - TN_NEURON_WORDS];
+    uint64_t routed[TN_NEURON_WORDS]; /* neurons that send to a core */
+    uint64_t output[TN_NEURON_WORDS]; /* and to an output pin */
 } tn_core;
 
 /* One core's input in one tick. The kernel for small weights fills in what follows `listed`. */

@@ -188,6 +188,18 @@ def test_plain_neurons_with_weights_up_to(weight: int, variant: str) -> None:
     assert 0.05 < engines["1"].stats.spikes / 35 / config.neuron_type.size < 0.95
 
 
+def test_more_than_one_region_of_cores() -> None:
+    """Spikes in flight are kept by regions of 2^14 cores."""
+    config = random_chip(np.random.default_rng(8), 17000, 3, 4, draws=False, density=0.8)
+    config.crossbar_index[:] %= 4
+    config.neuron_type[:] = config.neuron_type[:1]
+    config.check()
+    engines: dict[str, Engine] = {str(n): TickEngine(config, threads=n) for n in (1, 2)}
+    assert_agree(config, NumpyEngine(config), engines, 1, [2, 20])
+    far = (config.target_core > 16384) & (config.neuron_type >= 0)
+    assert far.any() and engines["1"].stats.spikes > config.n_cores
+
+
 def test_more_external_spikes_than_neurons() -> None:
     config = random_chip(np.random.default_rng(2), 3, 20, 10)
     rng = np.random.default_rng(3)
