@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,16 +17,18 @@ from tncc.ir.location import Location
 from tncc.ir.ops import Binary, Op, TrinaryConv2d, integer_weight
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
+from tncc.passes.trinarize_weights import integer_form
 
 Array = npt.NDArray[Any]
+LARGEST = 255  # weight of a merged layer
 
 
 @dataclass(frozen=True)
 class MergeSums(Pass):
     """add and sub of two TrinaryConv2d, or of one and spikes, become one TrinaryConv2d.
 
-    Both must have the same scale in every channel, inputs of one size and equal strides. What does not fit is left
-    alone.
+    Their scales must be small multiples of one in every channel, their inputs of one size and their strides equal. What
+    does not fit is left alone.
     """
 
     name: ClassVar[str] = "merge-sums"
@@ -54,11 +56,9 @@ def _merge(build: Builder, made: dict[str, Op], op: Binary) -> Op | None:
         return None
     if all(name not in made or not isinstance(made[name], TrinaryConv2d) for name in op.inputs):
         return None  # spikes and spikes: lower-logic's
-    scale = _common_scale(a, b)
+    alike = _common_scale(a, b)
     window = _common_window(build, a, b)
-    if scale is None or window is None:
-        return None
-    return _emit(build, op, a, b, scale, window)
+    return None if alike is None or window is None else _emit(build, op, *alike, window)
 
 
 def _layer(build: Builder, made: dict[str, Op], name: str, op: Op) -> TrinaryConv2d | None:
@@ -83,12 +83,24 @@ def _layer(build: Builder, made: dict[str, Op], name: str, op: Op) -> TrinaryCon
     )
 
 
-def _common_scale(a: TrinaryConv2d, b: TrinaryConv2d) -> Array | None:
-    """float32 [out] where both agree, counting all-zero channels as agreeing; else None."""
+def _common_scale(a: TrinaryConv2d, b: TrinaryConv2d) -> tuple[TrinaryConv2d, TrinaryConv2d] | None:
+    """Both with the same scales; None where those are no small multiples of one.
+
+    All-zero channels take the other's scale.
+    """
     empty_a, empty_b = (~np.any(layer.weight, axis=(1, 2, 3)) for layer in (a, b))
-    if not np.all((a.scale == b.scale) | empty_a | empty_b):
+    scales = np.stack([np.where(empty_a, b.scale, a.scale), np.where(empty_b, a.scale, b.scale)], axis=1)
+    form = integer_form(scales, LARGEST)
+    if isinstance(form, int):
         return None
-    return np.where(empty_a, b.scale, a.scale)
+    weights = [layer.weight * form.weight[:, i].astype(np.int64)[:, None, None, None] for i, layer in enumerate((a, b))]
+    if max(int(np.abs(weight).max(initial=0)) for weight in weights) > LARGEST:
+        return None
+    one, other = (
+        replace(layer, weight=integer_weight(weight), scale=form.scale, tolerance=layer.tolerance + form.tolerance)
+        for layer, weight in zip((a, b), weights, strict=True)
+    )
+    return one, other
 
 
 @dataclass(frozen=True)
@@ -132,7 +144,7 @@ def _common_axis(
     return kernel, dilation, before, after, starts[0], starts[1]
 
 
-def _emit(build: Builder, op: Binary, a: TrinaryConv2d, b: TrinaryConv2d, scale: Array, window: _Window) -> Op:
+def _emit(build: Builder, op: Binary, a: TrinaryConv2d, b: TrinaryConv2d, window: _Window) -> Op:
     groups = math.gcd(a.groups, b.groups)
     sign = -1 if op.kind == "sub" else 1
     parts = [
@@ -149,7 +161,7 @@ def _emit(build: Builder, op: Binary, a: TrinaryConv2d, b: TrinaryConv2d, scale:
         op.output,
         location,
         weight=integer_weight(np.concatenate([parts[0], sign * parts[1]], axis=1)),
-        scale=scale,
+        scale=a.scale,
         strides=a.strides,
         pads=window.pads,
         dilations=window.dilations,

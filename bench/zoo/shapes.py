@@ -201,3 +201,14 @@ def thresholds_beyond_a_leak(net: Net) -> onnx.ModelProto:
     """Weights 0..15 whose sums reach 500 and more, and thresholds around 300."""
     x = net.step(net.conv(net.first(4, 6), net.rng.integers(8, 16, (6, 4, 4, 4)).astype(f32), 1), 290.5)
     return net.last(x, 6)
+
+
+@family
+def residual_of_scaled_sums(net: Net) -> onnx.ModelProto:
+    """Spikes added to a quantised layer's sums: one layer on both, whose weights are multiples of the smaller scale."""
+    a = net.first()
+    sums = net.conv(a, net.trinary(4, 4, 3, 3) * f32(0.25), 1)
+    sums = net.add(
+        "Add", a, net.add("Add", sums, net.conv(a, net.rng.integers(-2, 3, (4, 4, 1, 1)).astype(f32) * f32(0.75)))
+    )
+    return net.last(net.step(sums, 0.6), 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,11 +18,13 @@ from tncc.ir.verify import verify
 from tncc.passes.merge_sums import MergeSums
 
 
-def layer(build: Builder, rng: np.random.Generator, name: str, x: str, window: dict[str, Any], groups: int) -> str:
+def layer(
+    build: Builder, rng: np.random.Generator, name: str, x: str, window: dict[str, Any], groups: int, step: float = 0.5
+) -> str:
     out, channels = 4, build.types[x].shape[0]
     kernel = window.pop("kernel")
     weight = rng.integers(-1, 2, (out, channels // groups, *kernel)).astype(np.int8)
-    scale = np.full(out, 0.5, np.float32)
+    scale = np.full(out, step, np.float32)
     return build.add(
         ops.TrinaryConv2d, (x,), name, at(f"Conv_{name}"), weight=weight, scale=scale, groups=groups, **window
     )
@@ -53,11 +56,26 @@ def test_two_layers_with_windows_of_their_own(data: st.DataObject) -> None:
     np.testing.assert_array_equal(run(merged, {"x": x})["y"], run(graph, {"x": x})["y"])
 
 
-def test_different_scales_are_left_alone() -> None:
-    rng = np.random.default_rng(0)
+def sum_with_its_input(step: float) -> Graph:
+    """A layer of this scale, plus the spikes it reads."""
     build = start((4, 3, 3))
-    window: dict[str, Any] = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1)}
-    a = layer(build, rng, "a", "x", {"kernel": (1, 1), **window}, 1)
-    total = build.add(ops.Binary, (a, "x"), "y", at("Sum"), kind="add")  # 0.5 and 1
-    graph = finish(build, total)
+    window: dict[str, Any] = {"kernel": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1)}
+    a = layer(build, np.random.default_rng(0), "a", "x", window, 1, step)
+    return finish(build, build.add(ops.Binary, (a, "x"), "y", at("Sum"), kind="add"))
+
+
+@pytest.mark.parametrize(("step", "scale"), [(0.5, 0.5), (3.0, 1.0), (0.75, 0.25), (1.0, 1.0)])
+def test_scales_that_are_multiples_of_one_become_weights(step: float, scale: float) -> None:
+    graph = sum_with_its_input(step)
+    merged = MergeSums().run(graph, CHIP)
+    assert isinstance(merged, Graph)
+    (found,) = [op for op in merged.ops if isinstance(op, ops.TrinaryConv2d)]
+    assert np.all(found.scale == scale) and found.tolerance == 0
+    x = {"x": np.random.default_rng(1).integers(0, 2, (8, 4, 3, 3))}
+    np.testing.assert_array_equal(run(merged, x)["y"], run(graph, x)["y"])
+
+
+@pytest.mark.parametrize("step", [0.12345, 257.0, 1 / 300])
+def test_other_scales_are_left_alone(step: float) -> None:
+    graph = sum_with_its_input(step)
     assert MergeSums().run(graph, CHIP) == graph
