@@ -13,16 +13,29 @@ from tncc.runtime.config import ChipConfig
 
 _Array = npt.NDArray[Any]
 
-class _Tick: ...
-class _Batch: ...
+class EngineHandle: ...
+class _Tick(EngineHandle): ...
+class _Batch(EngineHandle): ...
 
 def variants() -> dict[str, int]:
     """The instruction sets that the engines can use on this processor, slowest first, by name."""
 
+def reset(engine: EngineHandle, /) -> None:
+    """Back to tick 0: initial potentials, no spike in flight, counts zero."""
+
+def recorded_count(engine: EngineHandle, /) -> int:
+    """How many spikes the last run recorded."""
+
+def recorded(engine: EngineHandle, tick: _Array, core: _Array, neuron: _Array, /) -> None:
+    """Copies them to int64, int32, int32 arrays of that length, in no order to rely on."""
+
+def stats(engine: EngineHandle, core_spikes: _Array, core_synaptic_events: _Array, peaks: _Array, /) -> int:
+    """Fills int64 [cores] each with the totals since reset, and int64 [cores, 2] with the most spikes and synaptic
+    events of a core in one sampled tick; returns the mesh hops."""
+
 def tick_new(config: ChipConfig, hops: _Array, threads: int, variant: int, /) -> _Tick:
     """Compiles a chip; hops is int32 [cores, neurons]. Nothing of the config is kept."""
 
-def tick_reset(engine: _Tick, /) -> None: ...
 def tick_run(
     engine: _Tick,
     ticks: int,
@@ -30,6 +43,7 @@ def tick_run(
     events: tuple[_Array, _Array, _Array, _Array] | None,
     outputs: _Array,
     record: _Array | None,
+    sampled: _Array,
     probes: _Array | None,
     potentials: _Array | None,
     /,
@@ -37,39 +51,27 @@ def tick_run(
     """Evaluates `ticks` ticks.
 
     pins uint8 [ticks, input pins]; events int64 tick, int32 core, int32 axon, uint8 delay, sorted by tick; outputs
-    uint8 [ticks, output pins], zeroed; record bool [cores, neurons]; probes int32 [n, 2] sorted by core; potentials
-    int32 [ticks, n].
+    uint8 [ticks, output pins], zeroed; record bool [cores, neurons]; sampled int64 [sampled ticks, 3], to which the
+    chip's spikes, synaptic events and hops in each are added (runtime/engine.py: samples_before); probes int32 [n, 2]
+    sorted by core; potentials int32 [ticks, n].
     """
-
-def tick_recorded_count(engine: _Tick, /) -> int:
-    """How many spikes the last run recorded."""
-
-def tick_recorded(engine: _Tick, tick: _Array, core: _Array, neuron: _Array, /) -> None:
-    """Copies them to int64, int32, int32 arrays of that length, in no order to rely on."""
-
-def tick_stats(engine: _Tick, core_spikes: _Array, core_synaptic_events: _Array, /) -> int:
-    """Fills int64 [cores] each with the totals since reset; returns the mesh hops."""
 
 def batch_new(config: ChipConfig, hops: _Array, threads: int, variant: int, /) -> _Batch:
     """Compiles a chip of memoryless neurons and no loops (ValueError otherwise); hops is int32 [cores, neurons]."""
 
-def batch_reset(engine: _Batch, /) -> None: ...
-def batch_run(engine: _Batch, ticks: int, pins: _Array | None, outputs: _Array, record: _Array | None, /) -> None:
+def batch_run(
+    engine: _Batch, ticks: int, pins: _Array | None, outputs: _Array, record: _Array | None, sampled: _Array, /
+) -> None:
     """Evaluates `ticks` ticks: pins uint8 [ticks, input pins], outputs uint8 [ticks, output pins], record bool
-    [cores, neurons]."""
-
-def batch_recorded_count(engine: _Batch, /) -> int: ...
-def batch_recorded(engine: _Batch, tick: _Array, core: _Array, neuron: _Array, /) -> None: ...
-def batch_stats(engine: _Batch, core_spikes: _Array, core_synaptic_events: _Array, /) -> int:
-    """As the functions of the tick engine."""
+    [cores, neurons], sampled as for the tick engine."""
 
 def batch_flight_count(engine: _Batch, /) -> tuple[int, int]:
     """How many words hold the spikes in flight, and how many of them, the first, are those of input pins."""
 
 def batch_get_flight(engine: _Batch, flight: _Array, /) -> None: ...
-def batch_set_flight(engine: _Batch, flight: _Array, /) -> None:
-    """Copies the spikes in flight, uint16, out of the engine or back into one of the same chip; chips that differ only
-    in input connections have the same words for their neurons."""
+def batch_set_flight(engine: _Batch, flight: _Array, tick: int, /) -> None:
+    """Copies the spikes in flight, uint16, out of the engine or back into one of the same chip, to go on at `tick`;
+    chips that differ only in input connections have the same words for their neurons."""
 
 def stages(config: ChipConfig, hops: _Array, stage: _Array, /) -> None:
     """Fills int32 [cores]: even for the batch engine, odd for the tick engine; spikes never go to an earlier stage."""

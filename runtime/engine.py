@@ -44,6 +44,11 @@ class Stats:
     spikes: neurons fired. synaptic_events: active axons times set crossbar bits on used neurons. hops: mesh hops
     (|dx| + |dy|) of all spikes sent to cores; 0 where the chip is not placed. core_spikes, core_synaptic_events:
     int64 [cores].
+
+    The rest is the most of one tick, over the sampled ticks: those with tick % 64 == 31, in every engine.
+    sampled_ticks: how many there were (0: all that follows is 0). max_spikes, max_synaptic_events, max_hops: of the
+    whole chip in one tick, each in its own. core_max_spikes, core_max_synaptic_events: int64 [cores], of each core in
+    one tick.
     """
 
     ticks: int = 0
@@ -52,6 +57,56 @@ class Stats:
     hops: int = 0
     core_spikes: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     core_synaptic_events: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    sampled_ticks: int = 0
+    max_spikes: int = 0
+    max_synaptic_events: int = 0
+    max_hops: int = 0
+    core_max_spikes: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    core_max_synaptic_events: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @staticmethod
+    def zeros(cores: int) -> Stats:
+        """Those of a chip of so many cores before its first tick."""
+        return Stats(**{name: np.zeros(cores, np.int64) for name in CORE_STATS})
+
+    def per_tick_max(self) -> dict[str, int]:
+        """What `tncc run --stats --json` reports as `per_tick_max`: of the chip, and (`core_...`) of one core."""
+        return {
+            "sampled_ticks": self.sampled_ticks,
+            "spikes": self.max_spikes,
+            "synaptic_events": self.max_synaptic_events,
+            "hops": self.max_hops,
+            "core_spikes": int(self.core_max_spikes.max(initial=0)),
+            "core_synaptic_events": int(self.core_max_synaptic_events.max(initial=0)),
+        }
+
+
+CORE_STATS = ("core_spikes", "core_synaptic_events", "core_max_spikes", "core_max_synaptic_events")
+
+SAMPLE_EVERY, SAMPLE_AT = 64, 31  # csrc/sample.h
+
+
+def samples_before(tick: int) -> int:
+    """How many ticks below `tick` are sampled."""
+    return (tick + SAMPLE_EVERY - 1 - SAMPLE_AT) // SAMPLE_EVERY
+
+
+class SampledTicks:
+    """Spikes, synaptic events and hops of the whole chip in the sampled ticks of one run; engines add to `totals`.
+
+    Attributes:
+        totals: int64 [sampled ticks, 3].
+    """
+
+    def __init__(self, tick: int, ticks: int) -> None:
+        """For the run of `ticks` ticks from `tick` on."""
+        self._first = samples_before(tick)
+        self.totals = np.zeros((samples_before(tick + ticks) - self._first, 3), np.int64)
+
+    def between(self, tick: int, end: int) -> Array:
+        """The totals of the ticks tick .. end - 1: a view."""
+        found: Array = self.totals[samples_before(tick) - self._first : samples_before(end) - self._first]
+        return found
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,18 @@ import numpy.typing as npt
 
 from tncc.runtime import _native
 from tncc.runtime.config import ChipConfig
-from tncc.runtime.engine import Engine, Events, RunResult, Stats, check_run_arguments, target_hops
-from tncc.runtime.engine_tick import Pace, TickEngine, choose_variant, sorted_spikes
+from tncc.runtime.engine import (
+    CORE_STATS,
+    Engine,
+    Events,
+    RunResult,
+    SampledTicks,
+    Stats,
+    check_run_arguments,
+    samples_before,
+    target_hops,
+)
+from tncc.runtime.engine_tick import Pace, TickEngine, choose_variant, read_stats, sorted_spikes, take_recorded
 from tncc.runtime.stages import Stage, split
 
 Array = npt.NDArray[Any]
@@ -46,22 +56,21 @@ class BatchEngine(Engine):
             for stage in stages
         ]
         self._pace = Pace(_BLOCK_TICKS, _LINK_BYTES // max(1, self._links))
+        self._most = np.zeros(3, np.int64)  # spikes, synaptic events, hops of one sampled tick
 
     @property
     def stats(self) -> Stats:
         """Exact totals since reset."""
-        total = Stats(
-            self.tick,
-            core_spikes=np.zeros(self.config.n_cores, np.int64),
-            core_synaptic_events=np.zeros(self.config.n_cores, np.int64),
-        )
+        total = Stats.zeros(self.config.n_cores)
+        total.ticks, total.sampled_ticks = self.tick, samples_before(self.tick)
+        total.max_spikes, total.max_synaptic_events, total.max_hops = map(int, self._most)
         for stage, part in self._parts:
             found = part.stats
             total.spikes += found.spikes
             total.synaptic_events += found.synaptic_events
             total.hops += found.hops
-            total.core_spikes[stage.cores] = found.core_spikes
-            total.core_synaptic_events[stage.cores] = found.core_synaptic_events
+            for name in CORE_STATS:
+                getattr(total, name)[stage.cores] = getattr(found, name)
         return total
 
     @stats.setter
@@ -70,6 +79,7 @@ class BatchEngine(Engine):
 
     def reset(self) -> None:
         self.tick = 0
+        self._most = np.zeros(3, np.int64)
         for _, part in self._parts:
             part.reset()
 
@@ -84,9 +94,10 @@ class BatchEngine(Engine):
         check_run_arguments(self.config, self.tick, ticks, pins, events, record, probes)
         pins = None if pins is None else np.ascontiguousarray(pins)
         record = None if record is None else np.ascontiguousarray(record)
+        sampled = SampledTicks(self.tick, ticks)
         if len(self._parts) == 1:
-            result = self._parts[0][1].run(ticks, pins, events, record, probes)
-            self.tick += ticks
+            result = self._parts[0][1].advance(sampled, ticks, pins, events, record, probes)
+            self._end_piece(sampled.totals, ticks)
             return result
         outputs = np.zeros((ticks, self.config.output_pins), np.uint8)
         potentials = None if probes is None else np.zeros((ticks, len(probes)), np.int32)
@@ -104,17 +115,24 @@ class BatchEngine(Engine):
                 recorded,
             )
             for stage, part in self._parts:
-                self._run_stage(stage, part, piece)
-            self.tick += end - i
+                self._run_stage(stage, part, piece, sampled)
+            self._end_piece(sampled.between(self.tick, self.tick + end - i), end - i)
         return RunResult(outputs, None if record is None else sorted_spikes(recorded), potentials)
 
-    def _run_stage(self, stage: Stage, part: _MemorylessPart | TickEngine, piece: _Piece) -> None:
+    def _end_piece(self, sampled: Array, ticks: int) -> None:
+        self._most = np.maximum(self._most, sampled.max(axis=0, initial=0))
+        self.tick += ticks
+
+    def _run_stage(
+        self, stage: Stage, part: _MemorylessPart | TickEngine, piece: _Piece, sampled: SampledTicks
+    ) -> None:
         here = None if piece.probes is None else np.flatnonzero(np.isin(piece.probes[:, 0], stage.cores))
         probes = None
         if piece.probes is not None:
             probes = piece.probes[here]
             probes[:, 0] = np.searchsorted(stage.cores, probes[:, 0])
-        found = part.run(
+        found = part.advance(
+            sampled,
             len(piece.into.outputs),
             _stage_pins(stage, piece.pins, piece.links),
             None if piece.events is None else _local_events(stage, piece.events, self.config.n_cores),
@@ -156,32 +174,38 @@ class _MemorylessPart:
         self._variant = choose_variant(variant)[1]
         self._event_keys = np.zeros(0, np.int64)  # in the order of their pins, which follow the config's
         self._handle = _native.batch_new(config, hops, threads, self._variant)
-        self._before = self._zero_stats()  # totals of the engines compiled before this one
+        self._before = Stats.zeros(config.n_cores)  # totals of the engines compiled before this one
         self._pace = Pace(_BLOCK_TICKS)
-        self._compiled_at = 0  # the tick that the present engine counts from
         self.tick = 0
-
-    def _zero_stats(self) -> Stats:
-        n = self._config.n_cores
-        return Stats(core_spikes=np.zeros(n, np.int64), core_synaptic_events=np.zeros(n, np.int64))
 
     @property
     def stats(self) -> Stats:
-        before = self._before
-        spikes, events = np.zeros((2, self._config.n_cores), np.int64)
-        hops = _native.batch_stats(self._handle, spikes, events)
-        spikes += before.core_spikes
-        events += before.core_synaptic_events
-        return Stats(self.tick, int(spikes.sum()), int(events.sum()), hops + before.hops, spikes, events)
+        """Those of this part's cores; the whole chip's greatest are for the engine to know."""
+        before, found = self._before, read_stats(self._handle, self._config.n_cores, self.tick, np.zeros(3, np.int64))
+        found.spikes += before.spikes
+        found.synaptic_events += before.synaptic_events
+        found.hops += before.hops
+        found.core_spikes += before.core_spikes
+        found.core_synaptic_events += before.core_synaptic_events
+        found.core_max_spikes = np.maximum(found.core_max_spikes, before.core_max_spikes)
+        found.core_max_synaptic_events = np.maximum(found.core_max_synaptic_events, before.core_max_synaptic_events)
+        return found
 
     def reset(self) -> None:
-        self.tick = self._compiled_at = 0
-        self._before = self._zero_stats()
-        _native.batch_reset(self._handle)
+        self.tick = 0
+        self._before = Stats.zeros(self._config.n_cores)
+        _native.reset(self._handle)
 
-    def run(
-        self, ticks: int, pins: Array | None, events: Events | None, record: Array | None, probes: Array | None
+    def advance(
+        self,
+        sampled: SampledTicks,
+        ticks: int,
+        pins: Array | None,
+        events: Events | None,
+        record: Array | None,
+        probes: Array | None,
     ) -> RunResult:
+        """As TickEngine.advance."""
         if events is not None and len(events.tick):
             self._make_event_pins(events)
         if len(self._event_keys):
@@ -189,19 +213,15 @@ class _MemorylessPart:
         outputs = np.empty((ticks, self._config.output_pins), np.uint8)
         recorded: list[tuple[Array, Array, Array]] = []
         for i, end in self._pace.pieces(ticks):
-            _native.batch_run(self._handle, end - i, None if pins is None else pins[i:end], outputs[i:end], record)
+            now = sampled.between(self.tick + i, self.tick + end)
+            piece = None if pins is None else pins[i:end]
+            _native.batch_run(self._handle, end - i, piece, outputs[i:end], record, now)
             if record is not None:
-                recorded.append(self._take_recorded())
+                recorded.append(take_recorded(self._handle))
         self.tick += ticks
         # a memoryless neuron's potential is 0 after every tick
         potentials = None if probes is None else np.zeros((ticks, len(probes)), np.int32)
         return RunResult(outputs, None if record is None else sorted_spikes(recorded), potentials)
-
-    def _take_recorded(self) -> tuple[Array, Array, Array]:
-        count = _native.batch_recorded_count(self._handle)
-        tick, core, neuron = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int32)
-        _native.batch_recorded(self._handle, tick, core, neuron)
-        return tick + self._compiled_at, core, neuron
 
     def _make_event_pins(self, events: Events) -> None:
         new = np.setdiff1d(_event_keys(events), self._event_keys)
@@ -224,8 +244,7 @@ class _MemorylessPart:
         before = np.empty(count, np.uint16)
         _native.batch_get_flight(old, before)
         made = np.zeros(len(new), np.uint16)
-        _native.batch_set_flight(self._handle, np.concatenate([before[:of_pins], made, before[of_pins:]]))
-        self._compiled_at = self.tick
+        _native.batch_set_flight(self._handle, np.concatenate([before[:of_pins], made, before[of_pins:]]), self.tick)
 
     def _with_events(self, ticks: int, pins: Array | None, events: Events | None) -> Array:
         """The config's pins, then those made for events: uint8 [ticks, both]."""

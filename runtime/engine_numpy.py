@@ -13,7 +13,17 @@ import numpy.typing as npt
 
 from tncc.runtime import xorshift
 from tncc.runtime.config import DELAY_SLOTS, NEURON_FIELDS, OUTPUT, POTENTIAL_MAX, POTENTIAL_MIN, ChipConfig
-from tncc.runtime.engine import Engine, Events, RunResult, Spikes, Stats, check_run_arguments, target_hops
+from tncc.runtime.engine import (
+    SAMPLE_AT,
+    SAMPLE_EVERY,
+    Engine,
+    Events,
+    RunResult,
+    Spikes,
+    Stats,
+    check_run_arguments,
+    target_hops,
+)
 
 Array = npt.NDArray[Any]
 
@@ -45,7 +55,7 @@ class NumpyEngine(Engine):
     def reset(self) -> None:
         n, config = self.config.n_cores, self.config
         self.tick = 0
-        self.stats = Stats(core_spikes=np.zeros(n, np.int64), core_synaptic_events=np.zeros(n, np.int64))
+        self.stats = Stats.zeros(n)
         self._potential = self._neuron["initial_potential"].copy()
         self._random = config.seed.copy()
         self._due = np.zeros((DELAY_SLOTS, n, config.axons), np.bool_)  # [tick % 16]: the axons a spike is due on
@@ -73,7 +83,10 @@ class NumpyEngine(Engine):
                 now = by_tick[bounds[i] : bounds[i + 1]]
                 slot = (self.tick + events.delay[now].astype(np.int64)) % DELAY_SLOTS
                 self._due[slot, events.core[now], events.axon[now]] = True
+            before = self._totals() if self.tick % SAMPLE_EVERY == SAMPLE_AT else None
             fired = self._evaluate()
+            if before is not None:
+                self._sample(*(now - then for now, then in zip(self._totals(), before, strict=True)))
             outputs[i, config.target_axon[fired & self._output]] = 1
             if record is not None:
                 core, neuron = np.nonzero(fired & record)
@@ -86,6 +99,19 @@ class NumpyEngine(Engine):
             tick, core, neuron = np.concatenate([np.zeros((3, 0), np.int64), *recorded], axis=1)
             spikes = Spikes(tick, core.astype(np.int32), neuron.astype(np.int32))
         return RunResult(outputs, spikes, potentials)
+
+    def _totals(self) -> tuple[Array, Array, int]:
+        return self.stats.core_spikes.copy(), self.stats.core_synaptic_events.copy(), self.stats.hops
+
+    def _sample(self, spikes: Array, events: Array, hops: int) -> None:
+        """Takes note of one tick: int64 [cores] spikes and synaptic events, and all hops."""
+        stats = self.stats
+        stats.sampled_ticks += 1
+        stats.max_spikes = max(stats.max_spikes, int(spikes.sum()))
+        stats.max_synaptic_events = max(stats.max_synaptic_events, int(events.sum()))
+        stats.max_hops = max(stats.max_hops, hops)
+        stats.core_max_spikes = np.maximum(stats.core_max_spikes, spikes)
+        stats.core_max_synaptic_events = np.maximum(stats.core_max_synaptic_events, events)
 
     def _deliver_pins(self, pins: Array) -> None:
         config = self.config

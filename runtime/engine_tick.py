@@ -12,7 +12,17 @@ import numpy.typing as npt
 from tncc.errors import InputError
 from tncc.runtime import _native
 from tncc.runtime.config import ChipConfig
-from tncc.runtime.engine import Engine, Events, RunResult, Spikes, Stats, check_run_arguments, target_hops
+from tncc.runtime.engine import (
+    Engine,
+    Events,
+    RunResult,
+    SampledTicks,
+    Spikes,
+    Stats,
+    check_run_arguments,
+    samples_before,
+    target_hops,
+)
 
 Array = npt.NDArray[Any]
 
@@ -36,13 +46,12 @@ class TickEngine(Engine):
         self.variant, number = choose_variant(variant)
         self._handle = _native.tick_new(config, target_hops(config) if hops is None else hops, threads, number)
         self._pace = Pace()
+        self._most = np.zeros(3, np.int64)
 
     @property
     def stats(self) -> Stats:
         """Exact totals since reset."""
-        spikes, events = np.zeros((2, self.config.n_cores), np.int64)
-        hops = _native.tick_stats(self._handle, spikes, events)
-        return Stats(self.tick, int(spikes.sum()), int(events.sum()), hops, spikes, events)
+        return read_stats(self._handle, self.config.n_cores, self.tick, self._most)
 
     @stats.setter
     def stats(self, value: Stats) -> None:
@@ -50,7 +59,8 @@ class TickEngine(Engine):
 
     def reset(self) -> None:
         self.tick = 0
-        _native.tick_reset(self._handle)
+        self._most = np.zeros(3, np.int64)
+        _native.reset(self._handle)
 
     def run(
         self,
@@ -61,6 +71,18 @@ class TickEngine(Engine):
         probes: Array | None = None,
     ) -> RunResult:
         check_run_arguments(self.config, self.tick, ticks, pins, events, record, probes)
+        return self.advance(SampledTicks(self.tick, ticks), ticks, pins, events, record, probes)
+
+    def advance(
+        self,
+        sampled: SampledTicks,
+        ticks: int,
+        pins: Array | None,
+        events: Events | None,
+        record: Array | None,
+        probes: Array | None,
+    ) -> RunResult:
+        """`run` with arguments known to be good; adds to `sampled`, which parts of one chip share."""
         outputs = np.zeros((ticks, self.config.output_pins), np.uint8)
         pins = None if pins is None else np.ascontiguousarray(pins)
         record = None if record is None else np.ascontiguousarray(record)
@@ -76,6 +98,7 @@ class TickEngine(Engine):
             if columns is not None:
                 first, last = np.searchsorted(bounds, [self.tick, self.tick + end - i])
                 piece = tuple(column[first:last] for column in columns)
+            now = sampled.between(self.tick, self.tick + end - i)
             _native.tick_run(
                 self._handle,
                 end - i,
@@ -83,23 +106,19 @@ class TickEngine(Engine):
                 piece,  # type: ignore[arg-type]  # a tuple of four
                 outputs[i:end],
                 record,
+                now,
                 sorted_probes,
                 None if potentials is None else potentials[i:end],
             )
             self.tick += end - i
+            self._most = np.maximum(self._most, now.max(axis=0, initial=0))
             if record is not None:
-                recorded.append(self._take_recorded())
+                recorded.append(take_recorded(self._handle))
         if potentials is not None and order is not None:
             unsorted = np.empty_like(potentials)
             unsorted[:, order] = potentials
             potentials = unsorted
         return RunResult(outputs, None if record is None else sorted_spikes(recorded), potentials)
-
-    def _take_recorded(self) -> tuple[Array, Array, Array]:
-        count = _native.tick_recorded_count(self._handle)
-        found = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int32)
-        _native.tick_recorded(self._handle, *found)
-        return found
 
 
 class Pace:
@@ -123,6 +142,35 @@ class Pace:
             elif seconds > 2 * _SECONDS_A_CALL and self._ticks >= 2 * self._least:
                 self._ticks //= 2
             begin = end
+
+
+def read_stats(handle: _native.EngineHandle, cores: int, tick: int, most: Array) -> Stats:
+    """The Stats of a C engine of so many cores; `most` is int64 [3], the most spikes, events and hops of one tick."""
+    spikes, events = np.zeros((2, cores), np.int64)
+    peaks = np.zeros((cores, 2), np.int64)
+    hops = _native.stats(handle, spikes, events, peaks)
+    return Stats(
+        ticks=tick,
+        spikes=int(spikes.sum()),
+        synaptic_events=int(events.sum()),
+        hops=hops,
+        core_spikes=spikes,
+        core_synaptic_events=events,
+        sampled_ticks=samples_before(tick),
+        max_spikes=int(most[0]),
+        max_synaptic_events=int(most[1]),
+        max_hops=int(most[2]),
+        core_max_spikes=peaks[:, 0].copy(),
+        core_max_synaptic_events=peaks[:, 1].copy(),
+    )
+
+
+def take_recorded(handle: _native.EngineHandle) -> tuple[Array, Array, Array]:
+    """int64 tick, int32 core, int32 neuron of the spikes that a C engine recorded in its last run."""
+    count = _native.recorded_count(handle)
+    found = np.empty(count, np.int64), np.empty(count, np.int32), np.empty(count, np.int32)
+    _native.recorded(handle, *found)
+    return found
 
 
 def choose_variant(name: str | None) -> tuple[str, int]:

@@ -9,6 +9,7 @@
 
 typedef struct {
     int64_t hops;
+    int64_t sampled[TN_ROW_WORDS][TN_SAMPLED]; /* of the block under way, by word of the row */
     tn_spike_list recorded;
     uint64_t (*fired)[TN_ROW_WORDS]; /* [256]: scratch while recording */
 } thread_state;
@@ -20,6 +21,7 @@ struct tn_batch {
     uint64_t (*rows)[TN_ROW_WORDS]; /* the signals */
     uint16_t *history;
     int64_t *core_spikes, *core_events; /* [N] */
+    tn_peak *peaks;                     /* [N] */
     thread_state *threads;
     int64_t tick;
 };
@@ -50,8 +52,10 @@ tn_error tn_batch_new(tn_batch **out, const tn_chip *chip, size_t threads, tn_va
         engine->history = calloc(n, sizeof *engine->history);
         engine->core_spikes = calloc(chip->n_cores + 1, sizeof *engine->core_spikes);
         engine->core_events = calloc(chip->n_cores + 1, sizeof *engine->core_events);
+        engine->peaks = calloc(chip->n_cores + 1, sizeof *engine->peaks);
         engine->threads = calloc(threads, sizeof *engine->threads);
-        if (!engine->rows || !engine->history || !engine->core_spikes || !engine->core_events || !engine->threads)
+        if (!engine->rows || !engine->history || !engine->core_spikes || !engine->core_events || !engine->peaks ||
+            !engine->threads)
             error = TN_ERROR_MEMORY;
     }
     if (error) {
@@ -76,6 +80,7 @@ void tn_batch_free(tn_batch *engine)
     free(engine->history);
     free(engine->core_spikes);
     free(engine->core_events);
+    free(engine->peaks);
     tn_batch_tables_free(&engine->tables);
     free(engine);
 }
@@ -86,6 +91,7 @@ void tn_batch_reset(tn_batch *engine)
     memset(engine->history, 0, engine->tables.n_signals * sizeof *engine->history);
     memset(engine->core_spikes, 0, n * sizeof *engine->core_spikes);
     memset(engine->core_events, 0, n * sizeof *engine->core_events);
+    memset(engine->peaks, 0, n * sizeof *engine->peaks);
     for (size_t t = 0; t < engine->n_threads; t++) {
         engine->threads[t].hops = 0;
         tn_spike_list_clear(&engine->threads[t].recorded);
@@ -128,11 +134,18 @@ static void record(const tn_batch_tables *tables, const tn_block *block, size_t 
 static void do_core(tn_batch *engine, const tn_batch_work *work, const tn_block *block, size_t core, size_t next,
                     int64_t tick, thread_state *own)
 {
-    tn_core_result result = {0, 0, 0, work->record ? own->fired : NULL};
+    tn_core_result result = {.fired = work->record ? own->fired : NULL};
     engine->kernels->core(block, core, next, &result);
     engine->core_spikes[core] += result.spikes;
     engine->core_events[core] += result.events;
     own->hops += result.hops;
+    for (size_t w = 0; w < TN_ROW_WORDS; w++) {
+        int64_t spikes = (uint32_t)result.sampled_fired[w], events = (int64_t)result.sampled_events[w];
+        tn_peak_raise(&engine->peaks[core], spikes, events);
+        own->sampled[w][0] += spikes;
+        own->sampled[w][1] += events;
+        own->sampled[w][2] += (int64_t)(result.sampled_fired[w] >> 32);
+    }
     if (work->record)
         record(&engine->tables, block, core, tick, work->record, (const uint64_t(*)[TN_ROW_WORDS])own->fired,
                &own->recorded);
@@ -154,6 +167,18 @@ static void do_job(tn_batch *engine, const shared_run *run, const tn_block *bloc
     }
 }
 
+/* Adds what a thread saw in a block's sampled ticks to the run's. */
+static void add_samples(const tn_block *block, int64_t tick, size_t samples_before, thread_state *own, int64_t *sampled)
+{
+    for (int w = 0; w < TN_ROW_WORDS; w++)
+        if (block->sampled[w]) {
+            int64_t *to = sampled + TN_SAMPLED * (tn_samples_before(tick + 64 * w + __builtin_ctzll(block->sampled[w])) - samples_before);
+            for (int k = 0; k < TN_SAMPLED; k++)
+                __atomic_fetch_add(&to[k], own->sampled[w][k], __ATOMIC_RELAXED);
+        }
+    memset(own->sampled, 0, sizeof own->sampled);
+}
+
 static void run_thread(void *argument, size_t thread)
 {
     shared_run *run = argument;
@@ -166,6 +191,10 @@ static void run_thread(void *argument, size_t thread)
             block.wanted[w] = block.ticks >= 64 * (w + 1) ? ~UINT64_C(0)
                               : block.ticks > 64 * w      ? (UINT64_C(1) << block.ticks % 64) - 1
                                                           : 0;
+        int64_t tick = engine->tick + (int64_t)begin;
+        int first = (int)((TN_SAMPLE_AT - tick) & (TN_SAMPLE_EVERY - 1)); /* of 64 ticks, one a word */
+        for (size_t w = 0; w < TN_ROW_WORDS; w++)
+            block.sampled[w] = block.wanted[w] & UINT64_C(1) << first;
         for (size_t step = 0; step < run->n_steps; step++) {
             size_t jobs = jobs_of(&engine->tables, run->n_steps, step), job;
             while ((job = atomic_fetch_add_explicit(&run->next[odd][step], 1, memory_order_relaxed)) < jobs)
@@ -174,6 +203,7 @@ static void run_thread(void *argument, size_t thread)
             if (!thread) /* nobody counts jobs of the other block before the next barrier */
                 atomic_store_explicit(&run->next[!odd][step], 0, memory_order_relaxed);
         }
+        add_samples(&block, tick, tn_samples_before(engine->tick), &engine->threads[thread], run->work->sampled);
         tn_barrier_wait(&run->barrier);
     }
 }
@@ -215,8 +245,9 @@ void tn_batch_get_flight(const tn_batch *engine, uint16_t *flight)
     memcpy(flight, engine->history, engine->tables.n_signals * sizeof *flight);
 }
 
-void tn_batch_set_flight(tn_batch *engine, const uint16_t *flight)
+void tn_batch_set_flight(tn_batch *engine, const uint16_t *flight, int64_t tick)
 {
+    engine->tick = tick;
     memcpy(engine->history, flight, engine->tables.n_signals * sizeof *flight);
 }
 
@@ -230,16 +261,23 @@ size_t tn_batch_threads(const tn_batch *engine)
     return engine->n_threads;
 }
 
-void tn_batch_stats(const tn_batch *engine, int64_t *core_spikes, int64_t *core_synaptic_events, int64_t *hops)
+int64_t tn_batch_tick(const tn_batch *engine)
+{
+    return engine->tick;
+}
+
+int64_t tn_batch_stats(const tn_batch *engine, int64_t *core_spikes, int64_t *core_synaptic_events, tn_peak *peaks)
 {
     size_t n = engine->tables.n_cores;
     if (n) {
         memcpy(core_spikes, engine->core_spikes, n * sizeof *core_spikes);
         memcpy(core_synaptic_events, engine->core_events, n * sizeof *core_synaptic_events);
+        memcpy(peaks, engine->peaks, n * sizeof *peaks);
     }
-    *hops = 0;
+    int64_t hops = 0;
     for (size_t t = 0; t < engine->n_threads; t++)
-        *hops += engine->threads[t].hops;
+        hops += engine->threads[t].hops;
+    return hops;
 }
 
 typedef struct {

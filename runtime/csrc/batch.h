@@ -7,6 +7,7 @@
 #define TN_BATCH_H
 
 #include "chip.h"
+#include "sample.h"
 #include "spikes.h"
 #include "variant.h"
 
@@ -18,6 +19,7 @@ typedef struct {
     const uint8_t *pins;   /* [ticks, input pins], 0 or 1 = a spike; NULL: none */
     uint8_t *outputs;      /* [ticks, output pins], overwritten */
     const uint8_t *record; /* [N, M] nonzero: collect that neuron's spikes; NULL: none */
+    int64_t *sampled;      /* [sampled ticks, TN_SAMPLED] of the run, csrc/sample.h: added to */
 } tn_batch_work;
 
 /* Compiles a checked chip. TN_ERROR_STATEFUL or TN_ERROR_CYCLE where it is not one for this engine. */
@@ -34,14 +36,19 @@ tn_error tn_batch_run(tn_batch *engine, const tn_batch_work *work);
  * those of neurons; a chip that differs only in input connections has the same numbers for its neurons. */
 size_t tn_batch_flight_count(const tn_batch *engine, size_t *of_pins);
 void tn_batch_get_flight(const tn_batch *engine, uint16_t *flight);
-void tn_batch_set_flight(tn_batch *engine, const uint16_t *flight);
+/* Continues at `tick`. */
+void tn_batch_set_flight(tn_batch *engine, const uint16_t *flight, int64_t tick);
 
 /* The spikes recorded by one thread in the last run, in no order to rely on; owned by the engine until the next run. */
 const tn_spike_list *tn_batch_recorded(const tn_batch *engine, size_t thread);
 size_t tn_batch_threads(const tn_batch *engine);
 
-/* Totals since reset: per core spikes fired and synaptic events ([N], the caller's), and all mesh hops. */
-void tn_batch_stats(const tn_batch *engine, int64_t *core_spikes, int64_t *core_synaptic_events, int64_t *hops);
+/* The tick to be evaluated next. */
+int64_t tn_batch_tick(const tn_batch *engine);
+
+/* Since reset, per core ([N], the caller's): spikes fired, synaptic events, and the most of each in one sampled tick.
+ * Returns all mesh hops. */
+int64_t tn_batch_stats(const tn_batch *engine, int64_t *core_spikes, int64_t *core_synaptic_events, tn_peak *peaks);
 
 /* The bound on speed: runs `rounds` of nothing but full adders over rows in the first cache level, on each of `threads`
  * threads; *adders is the number done, one a bit of time. */

@@ -16,6 +16,7 @@ typedef uint64_t tn_v256 __attribute__((vector_size(32), may_alias));
         sum = half ^ (c); \
     } while (0)
 #define TN_SPLAT32(half) TN_SPLAT((uint64_t)(half) << 32 | (half))
+#define TN_ADD_WHERE(sum, bits, weight) ((sum) + (TN_SPLAT(weight) & (tn_v256)((bits) != TN_SPLAT(0))))
 #define TN_LAST_AND(a, b) __builtin_shuffle(a, b, (tn_v256){3, 4, 5, 6})
 #define TN_SHIFT(words, before, n) ((words) << (n) | (before) >> (64 - (n)))
 #define TN_SHIFT_LEFT(words, n) ((words) << (n))
@@ -36,9 +37,9 @@ TN_FN static inline bit_count count_bits(const void *row, const uint64_t *wanted
     return count;
 }
 
-TN_FN static inline void tally_add(tally *t, bit_count count, const uint32_t *weight)
+TN_FN static inline void tally_add(tally *t, bit_count count, const uint64_t *weight)
 {
-    t->sum += count * *weight;
+    t->sum += count * (uint32_t)*weight;
 }
 
 TN_FN static inline int64_t tally_total(const tally *t)

@@ -18,6 +18,8 @@
         sum = _mm512_ternarylogic_epi64(c, a, b, 0x96); \
         carry = _mm512_ternarylogic_epi64(a, b, sum, 0xd4); \
     } while (0)
+#define TN_ADD_WHERE(sum, bits, weight) \
+    _mm512_mask_add_epi64(sum, _mm512_test_epi64_mask(bits, bits), sum, _mm512_set1_epi64((long long)(weight)))
 #define TN_LAST_AND(a, b) _mm512_alignr_epi64(b, a, 7)
 #define TN_SHIFT(words, before, n) _mm512_shldv_epi64(words, before, _mm512_set1_epi64(n))
 #define TN_SHIFT_LEFT(words, n) _mm512_slli_epi64(words, (unsigned)(n))
@@ -40,9 +42,9 @@ TN_FN static inline bit_count count_bits(const void *row, const uint64_t *wanted
     return count;
 }
 
-TN_FN static inline void tally_add(tally *t, bit_count count, const uint32_t *weight)
+TN_FN static inline void tally_add(tally *t, bit_count count, const uint64_t *weight)
 {
-    t->sum = _mm512_add_epi64(t->sum, _mm512_mul_epu32(count, _mm512_set1_epi32((int)*weight)));
+    t->sum = _mm512_add_epi64(t->sum, _mm512_mul_epu32(count, _mm512_set1_epi64((long long)*weight)));
 }
 
 TN_FN static inline int64_t tally_total(const tally *t)

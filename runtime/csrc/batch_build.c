@@ -65,7 +65,8 @@ tn_error tn_batch_build(tn_batch_tables *tables, const tn_chip *chip)
     b.programs.item_bytes = sizeof(tn_program);
     b.classes.item_bytes = sizeof(tn_class);
     b.literals.item_bytes = sizeof(uint16_t);
-    b.fan_out.item_bytes = b.row_begin.item_bytes = b.row_signals.item_bytes = sizeof(uint32_t);
+    b.fan_out.item_bytes = sizeof(uint64_t);
+    b.row_begin.item_bytes = b.row_signals.item_bytes = sizeof(uint32_t);
     tn_error error = build_all(&b);
     tables->programs = b.programs.items;
     tables->classes = b.classes.items;

@@ -22,7 +22,7 @@ enum {
 typedef struct {
     uint32_t stream;    /* into the program's literals: the start's planes 0..top, 32 bits each, all 0 or all 1, then per segment {plane, groups of four,
                            literals ...} */
-    uint32_t copies;    /* neurons in the class */
+    uint16_t copies;    /* neurons in the class */
     uint16_t groups;    /* of four literals, in all segments, about */
     uint8_t number;     /* of the class within the core */
     uint8_t top;        /* at least 4 */
@@ -48,9 +48,9 @@ typedef struct {
 /* Where one class's spikes go. */
 typedef struct {
     uint32_t signal, n_signals;
-    uint32_t row;   /* where the first is held */
-    uint32_t hops;  /* when the class fires once */
-    uint8_t delay;  /* of the first */
+    uint32_t row;    /* where the first is held */
+    uint32_t delay;  /* of the first */
+    uint64_t weight; /* when the class fires once: copies, and their hops << 32 */
 } tn_emission;
 
 typedef struct {
@@ -61,7 +61,7 @@ typedef struct {
     tn_program *programs;
     tn_class *classes;
     uint16_t *literals;         /* a literal's first word among the rows' words */
-    uint32_t *fan_out;
+    uint64_t *fan_out;
     uint32_t *row_begin;        /* by row of all cores, one more at the end: into row_signals */
     uint32_t *row_signals;      /* where those signals are held */
     uint32_t *pin_signals;      /* [input pins + 1] */
@@ -85,12 +85,15 @@ typedef struct {
     uint64_t (*rows)[TN_ROW_WORDS];    /* [tables->n_held] */
     uint16_t *history;                 /* [n_signals]: the source's last 16 ticks, bit 15 the latest */
     size_t ticks;                      /* 1..TN_ROW_TICKS of the row are wanted */
-    uint64_t wanted[TN_ROW_WORDS] __attribute__((aligned(64))); /* a bit for each */
+    uint64_t wanted[TN_ROW_WORDS] __attribute__((aligned(64)));  /* a bit for each */
+    uint64_t sampled[TN_ROW_WORDS] __attribute__((aligned(64))); /* at most one of a word */
 } tn_block;
 
 /* What evaluating one core for one block gives. */
 typedef struct {
     int64_t spikes, events, hops;
+    uint64_t sampled_fired[TN_ROW_WORDS]; /* by word, in its sampled tick: spikes, and hops << 32 */
+    uint64_t sampled_events[TN_ROW_WORDS];
     uint64_t (*fired)[TN_ROW_WORDS]; /* [classes of the core], or NULL: not wanted */
 } tn_core_result;
 

@@ -4,7 +4,8 @@
  * type with &, |, ^, ~), TN_LANES (vectors handled together, so that an index is loaded once for them), TN_FULL_ADDER(sum,
  * carry, a, b, c), TN_SPLAT(word), TN_SPLAT32(half a word), TN_LAST_AND(a, b): the last word of a, then all but the last of b,
  * TN_SHIFT(words, before, n): words << n | before >> (64 - n) for n in 1..15, and sums of weighted bits: bit_count = count_bits(row, wanted), the
- * bits set in both, and tally_add(&tally, count, &weight), a uint32_t. */
+ * bits set in both, and tally_add(&tally, count, &weight), which takes the low 32 bits of a
+ * uint64_t; TN_ADD_WHERE(sum, bits, weight): sum + weight in the words where bits are not 0. */
 
 #include <string.h>
 
@@ -202,13 +203,23 @@ TN_FN static INLINE void shift_row(row *to, const row *words, int delay, uint16_
     }
 }
 
-/* The rows of a core and their complements; returns synaptic events. */
-TN_FN static INLINE int64_t gather(const tn_block *block, const tn_batch_core *core, const tn_program *program, row *rows)
+/* Adds `weight` to every word of `sum` where `bits` have the sampled tick's bit. */
+TN_FN static INLINE void add_sampled(row *sum, const row *bits, const tn_block *block, const uint64_t *weight)
+{
+    for (int i = 0; i < VECTORS; i++)
+        sum->v[i] = TN_ADD_WHERE(sum->v[i], bits->v[i] & ((const TN_V *)block->sampled)[i], *weight);
+}
+
+/* The rows of a core and their complements; counts synaptic events. */
+TN_FN static INLINE void gather(const tn_block *block, const tn_batch_core *core, const tn_program *program, row *rows,
+                                tn_core_result *result)
 {
     const tn_batch_tables *tables = block->tables;
-    const uint32_t *begin = tables->row_begin + core->first_row, *fan_out = tables->fan_out + program->fan_out;
+    const uint32_t *begin = tables->row_begin + core->first_row;
+    const uint64_t *fan_out = tables->fan_out + program->fan_out;
     const row *held = (const row *)block->rows;
     tally events = {0};
+    row sampled = {0};
     for (int r = 0; r < program->n_rows; r++) {
         row plain = held[tables->row_signals[begin[r]]];
         for (uint32_t i = begin[r] + 1; i < begin[r + 1]; i++)
@@ -218,10 +229,12 @@ TN_FN static INLINE int64_t gather(const tn_block *block, const tn_batch_core *c
         for (int v = 0; v < VECTORS; v++)
             rows[2 * r + 1].v[v] = ~plain.v[v];
         tally_add(&events, count_bits(&plain, block->wanted), &fan_out[r]);
+        add_sampled(&sampled, &plain, block, &fan_out[r]);
     }
     memset(&rows[2 * program->n_rows], 0, sizeof *rows);
     memset(&rows[2 * program->n_rows + 1], 255, sizeof *rows);
-    return tally_total(&events);
+    result->events = tally_total(&events);
+    memcpy(result->sampled_events, &sampled, sizeof sampled);
 }
 
 /* The last 16 ticks of a spike train of `n` ticks that follow those in `history`. */
@@ -285,8 +298,9 @@ TN_FN static void evaluate_core(const tn_block *block, size_t c, size_t next, tn
     const uint16_t *literals = tables->literals + program->literals;
     row rows[TN_LITERALS];
     int chunk_ticks = (int)sizeof(lanes) * 8, chunks = ((int)block->ticks + chunk_ticks - 1) / chunk_ticks;
-    result->events = gather(block, core, program, rows);
+    gather(block, core, program, rows, result);
     tally spikes = {0}, hops = {0};
+    row sampled = {0};
     const tn_batch_core *later = &tables->cores[next];
     const uint32_t *begin = tables->row_begin + later->first_row, *soon = tables->row_signals + begin[0],
                    *soon_end = tables->row_signals + begin[tables->programs[later->program].n_rows];
@@ -296,8 +310,10 @@ TN_FN static void evaluate_core(const tn_block *block, size_t c, size_t next, tn
         prefetch_written(block, end - emission > AHEAD ? emission + AHEAD : emission);
         row found = evaluate_class(rows, class, literals + class->stream, chunks);
         bit_count count = count_bits(&found, block->wanted);
-        tally_add(&spikes, count, &class->copies);
-        tally_add(&hops, count, &emission->hops);
+        uint64_t hops_of_one = emission->weight >> 32;
+        tally_add(&spikes, count, &emission->weight);
+        tally_add(&hops, count, &hops_of_one);
+        add_sampled(&sampled, &found, block, &emission->weight);
         if (result->fired)
             ((row *)result->fired)[class->number] = found;
         if (emission->n_signals) {
@@ -307,6 +323,7 @@ TN_FN static void evaluate_core(const tn_block *block, size_t c, size_t next, tn
     }
     result->spikes = tally_total(&spikes);
     result->hops = tally_total(&hops);
+    memcpy(result->sampled_fired, &sampled, sizeof sampled);
 }
 
 /* Full adders and the loads they need, and nothing else: 32 rows, within the first cache level, added in order. Returns

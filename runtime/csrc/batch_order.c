@@ -198,7 +198,7 @@ static tn_error list_emissions(const tn_batch_build_state *b)
             uint32_t signal = b->class_signals[source];
             out->emissions[out->cores[c].first_class + k] =
                 (tn_emission){signal, b->class_signals[source + 1] - signal, out->signal_row[signal],
-                              (uint32_t)b->class_hops[source], out->signal_delay[signal]};
+                              out->signal_delay[signal], (uint64_t)b->class_hops[source] << 32 | class->copies};
         }
     }
     return TN_OK;

@@ -128,7 +128,7 @@ static tn_error add_program(tn_batch_build_state *b, size_t c, const tn_program_
     tn_program program = {n_rows, s->n_classes, b->classes.count, b->literals.count, b->fan_out.count, 0};
     uint64_t columns[TN_NEURONS][TN_AXON_WORDS];
     tn_batch_columns(rows, columns);
-    uint32_t *fan_out = tn_vector_add(&b->fan_out, n_rows);
+    uint64_t *fan_out = tn_vector_add(&b->fan_out, n_rows);
     tn_class class[TN_NEURONS];
     tn_program *to = tn_vector_add(&b->programs, 1);
     if (!fan_out || !to)
@@ -136,7 +136,7 @@ static tn_error add_program(tn_batch_build_state *b, size_t c, const tn_program_
     memset(fan_out, 0, n_rows * sizeof *fan_out);
     for (int axon = 0; axon < TN_AXONS; axon++)
         for (int w = 0; key->row_of_axon[axon] >= 0 && w < TN_NEURON_WORDS; w++)
-            fan_out[key->row_of_axon[axon]] += (uint32_t)__builtin_popcountll(rows[axon][w]);
+            fan_out[key->row_of_axon[axon]] += (uint64_t)__builtin_popcountll(rows[axon][w]);
     for (int k = 0; k < s->n_classes; k++) {
         size_t j = s->member[k], t = (size_t)chip->neuron_type[c * chip->neurons + j];
         int32_t weight[TN_AXONS] = {0};

@@ -15,6 +15,7 @@ typedef uint64_t tn_v128 __attribute__((vector_size(16), may_alias));
         sum = half ^ (c); \
     } while (0)
 #define TN_SPLAT32(half) TN_SPLAT((uint64_t)(half) << 32 | (half))
+#define TN_ADD_WHERE(sum, bits, weight) ((sum) + (TN_SPLAT(weight) & (tn_v128)((bits) != TN_SPLAT(0))))
 #define TN_LAST_AND(a, b) __builtin_shuffle(a, b, (tn_v128){1, 2})
 #define TN_SHIFT(words, before, n) ((words) << (n) | (before) >> (64 - (n)))
 #define TN_SHIFT_LEFT(words, n) ((words) << (n))
@@ -35,9 +36,9 @@ static inline bit_count count_bits(const void *row, const uint64_t *wanted)
     return count;
 }
 
-static inline void tally_add(tally *t, bit_count count, const uint32_t *weight)
+static inline void tally_add(tally *t, bit_count count, const uint64_t *weight)
 {
-    t->sum += count * *weight;
+    t->sum += count * (uint32_t)*weight;
 }
 
 static inline int64_t tally_total(const tally *t)

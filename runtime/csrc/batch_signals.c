@@ -100,7 +100,7 @@ tn_error tn_batch_find_signals(tn_batch_build_state *b)
     for (size_t i = 0; i < chip->n_inputs; i++)
         b->pin_delays[chip->input_pin[i]] |= (uint16_t)(1 << chip->input_delay[i]);
     for (size_t k = 0; k < classes; k++)
-        if (b->class_hops[k] > UINT32_MAX) /* a mesh far beyond any that could be built */
+        if (b->class_hops[k] > UINT32_MAX / TN_NEURONS) /* a mesh far beyond any that could be built */
             return TN_ERROR_CHIP;
     uint64_t signals = 0;
     for (size_t pin = 0; pin < chip->input_pins; pin++) {

@@ -11,6 +11,7 @@
 #include "chip.h"
 #include "spikes.h"
 
+int tn_engine_register(PyObject *module);
 int tn_tick_register(PyObject *module);
 int tn_batch_register(PyObject *module);
 

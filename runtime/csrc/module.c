@@ -36,7 +36,7 @@ PyMODINIT_FUNC PyInit__native(void)
     PyObject *module = PyModule_Create(&definition);
     if (!module)
         return NULL;
-    if (tn_tick_register(module) || tn_batch_register(module) || tn_place_register(module)) {
+    if (tn_engine_register(module) || tn_tick_register(module) || tn_batch_register(module) || tn_place_register(module)) {
         Py_DECREF(module);
         return NULL;
     }

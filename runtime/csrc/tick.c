@@ -34,6 +34,7 @@ struct tn_tick {
     input *inputs;     /* [K] */
     size_t *pin_begin; /* [input pins + 1] into inputs */
     lane_of_thread *threads;
+    tn_peak *peaks; /* [N] */
     int64_t tick;
     const tn_kernels *kernels;
 };
@@ -76,7 +77,8 @@ tn_error tn_tick_new(tn_tick **out, const tn_chip *chip, size_t threads, tn_vari
     engine->inputs = calloc(chip->n_inputs + 1, sizeof *engine->inputs);
     engine->pin_begin = calloc(chip->input_pins + 2, sizeof *engine->pin_begin);
     engine->threads = calloc(engine->n_threads, sizeof *engine->threads);
-    int ok = engine->inputs && engine->pin_begin && engine->threads;
+    engine->peaks = calloc(n + 1, sizeof *engine->peaks);
+    int ok = engine->inputs && engine->pin_begin && engine->threads && engine->peaks;
     tn_error error = ok ? tn_tick_build(&engine->tables, chip, engine->kernels->small != NULL) : TN_ERROR_MEMORY;
     if (error) {
         tn_tick_free(engine);
@@ -108,6 +110,7 @@ void tn_tick_free(tn_tick *engine)
         tn_spike_list_free(&engine->threads[t].recorded);
     }
     free(engine->threads);
+    free(engine->peaks);
     free(engine->inputs);
     free(engine->pin_begin);
     tn_tick_tables_free(&engine->tables);
@@ -135,6 +138,7 @@ void tn_tick_reset(tn_tick *engine)
         engine->threads[t].hops = 0;
         tn_spike_list_clear(&engine->threads[t].recorded);
     }
+    memset(engine->peaks, 0, n * sizeof *engine->peaks);
     engine->tick = 0;
 }
 
@@ -258,21 +262,39 @@ static tn_kernel *kernel_of(const tn_kernels *kernels, const tn_core *core)
     return core->palette ? kernels->small : kernels->lanes[core->wide][core->kind];
 }
 
+/* What a core does in a sampled tick: `before` and `hops_before` are its totals and the thread's before that. */
+static void sample(const worker *w, const tn_core *core, tn_peak before, int64_t hops_before, int64_t tick)
+{
+    const tn_tick *engine = w->engine;
+    size_t number = tn_samples_before(tick) - tn_samples_before(engine->tick);
+    int64_t spikes = core->spikes - before.spikes, events = core->events - before.events;
+    int64_t *to = w->run->work->sampled + TN_SAMPLED * number;
+    tn_peak_raise(&engine->peaks[core - engine->tables.cores], spikes, events);
+    __atomic_fetch_add(&to[0], spikes, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&to[1], events, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&to[2], w->own->hops - hops_before, __ATOMIC_RELAXED);
+}
+
 static void evaluate_cores(const worker *w, int64_t tick, uint8_t *outputs)
 {
     const tn_core *cores = w->engine->tables.cores;
     uint64_t fired[TN_NEURON_WORDS];
+    int sampled = tick % TN_SAMPLE_EVERY == TN_SAMPLE_AT;
     size_t c = w->core_begin;
     tn_turn *turn = take_turn(w, &w->own->turns[0], &c, tick);
     while (turn) { /* a core's input is taken while another has its turn, to load what it will need */
         tn_turn *next = take_turn(w, &w->own->turns[turn == &w->own->turns[0]], &c, tick);
         tn_core *core = turn->core;
+        tn_peak before = {core->spikes, core->events};
+        int64_t hops_before = w->own->hops;
         core->events += kernel_of(w->engine->kernels, core)(turn, next, fired);
         if (fired[0] | fired[1] | fired[2] | fired[3]) {
             scatter(w, core, fired, outputs);
             if (w->run->work->record)
                 record(w, (size_t)(core - cores), fired, tick);
         }
+        if (sampled)
+            sample(w, core, before, hops_before, tick);
         turn = next;
     }
 }
@@ -365,14 +387,21 @@ size_t tn_tick_threads(const tn_tick *engine)
     return engine->n_threads;
 }
 
-void tn_tick_stats(const tn_tick *engine, int64_t *core_spikes, int64_t *core_synaptic_events, int64_t *hops)
+int64_t tn_tick_tick(const tn_tick *engine)
+{
+    return engine->tick;
+}
+
+int64_t tn_tick_stats(const tn_tick *engine, int64_t *core_spikes, int64_t *core_synaptic_events, tn_peak *peaks)
 {
     size_t n = engine->tables.n_cores;
     for (size_t c = 0; c < n; c++) {
         core_spikes[c] = engine->tables.cores[c].spikes;
         core_synaptic_events[c] = engine->tables.cores[c].events;
+        peaks[c] = engine->peaks[c];
     }
-    *hops = 0;
+    int64_t hops = 0;
     for (size_t t = 0; t < engine->n_threads; t++)
-        *hops += engine->threads[t].hops;
+        hops += engine->threads[t].hops;
+    return hops;
 }

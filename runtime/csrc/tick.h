@@ -6,6 +6,7 @@
 #define TN_TICK_H
 
 #include "chip.h"
+#include "sample.h"
 #include "spikes.h"
 #include "variant.h"
 
@@ -26,6 +27,7 @@ typedef struct {
     tn_events events;
     uint8_t *outputs;       /* [ticks, output pins], zeroed by the caller: spikes are set to 1 */
     const uint8_t *record;  /* [N, M] nonzero: collect that neuron's spikes; NULL: none */
+    int64_t *sampled;       /* [sampled ticks, TN_SAMPLED] of the run, csrc/sample.h: added to */
     size_t n_probes;
     const int32_t *probes; /* [n_probes, 2]: core, neuron; sorted by core */
     int32_t *potentials;   /* [ticks, n_probes] */
@@ -45,7 +47,11 @@ tn_error tn_tick_run(tn_tick *engine, const tn_tick_work *work);
 const tn_spike_list *tn_tick_recorded(const tn_tick *engine, size_t thread);
 size_t tn_tick_threads(const tn_tick *engine);
 
-/* Totals since reset: per core spikes fired and synaptic events ([N], the caller's), and all mesh hops. */
-void tn_tick_stats(const tn_tick *engine, int64_t *core_spikes, int64_t *core_synaptic_events, int64_t *hops);
+/* The tick to be evaluated next. */
+int64_t tn_tick_tick(const tn_tick *engine);
+
+/* Since reset, per core ([N], the caller's): spikes fired, synaptic events, and the most of each in one sampled tick.
+ * Returns all mesh hops. */
+int64_t tn_tick_stats(const tn_tick *engine, int64_t *core_spikes, int64_t *core_synaptic_events, tn_peak *peaks);
 
 #endif

@@ -55,6 +55,9 @@ def test_without_cost_the_report_has_no_prediction(cli: Callable[..., Any], chip
 def test_run_stats_predicts_from_the_run(cli: Callable[..., Any], chip_path: Path, data: Path) -> None:
     report = json.loads(cli("run", chip_path, "--input", data, "--stats", "--json").out)
     events = report["synaptic_events"] / report["ticks"]
+    most = report["per_tick_max"]
+    assert most["sampled_ticks"] == (report["ticks"] + 32) // 64 and set(most) > {"spikes", "hops", "core_spikes"}
+    assert most["core_synaptic_events"] <= most["synaptic_events"] <= report["synaptic_events"]
     predicted = report["predicted"]
     energy_nj = predicted["parts_mw"]["synaptic events"] / predicted["frames_per_second"] * 1e6
     assert energy_nj == pytest.approx(events * 2.29e-3, rel=0.01)

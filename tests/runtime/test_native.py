@@ -15,12 +15,12 @@ from support.random_chips import random_chip
 from tncc.errors import InputError
 from tncc.runtime import _native
 from tncc.runtime.config import ChipConfig
-from tncc.runtime.engine import Events, target_hops
+from tncc.runtime.engine import Events, SampledTicks, target_hops
 from tncc.runtime.engine_batch import BatchEngine
 from tncc.runtime.engine_tick import TickEngine
 
 Array = npt.NDArray[Any]
-TICKS = 6
+TICKS = 32  # one of them is sampled
 
 
 @pytest.fixture
@@ -33,6 +33,7 @@ def arguments(config: ChipConfig) -> dict[str, Any]:
         "pins": np.zeros((TICKS, config.input_pins), np.uint8),
         "outputs": np.zeros((TICKS, config.output_pins), np.uint8),
         "record": np.ones(config.neuron_type.shape, np.bool_),
+        "sampled": np.zeros((1, 3), np.int64),
         "probes": np.zeros((3, 2), np.int32),
         "potentials": np.zeros((TICKS, 3), np.int32),
     }
@@ -41,20 +42,22 @@ def arguments(config: ChipConfig) -> dict[str, Any]:
 def run_tick(config: ChipConfig, ticks: int = TICKS, events: Any = None, **given: Any) -> None:
     engine = _native.tick_new(config, target_hops(config), 1, 0)
     a = arguments(config) | given
-    _native.tick_run(engine, ticks, a["pins"], events, a["outputs"], a["record"], a["probes"], a["potentials"])
+    _native.tick_run(
+        engine, ticks, a["pins"], events, a["outputs"], a["record"], a["sampled"], a["probes"], a["potentials"]
+    )
 
 
 def run_batch(config: ChipConfig, ticks: int = TICKS, **given: Any) -> None:
     engine = _native.batch_new(config, target_hops(config), 1, 0)
     a = arguments(config) | given
-    _native.batch_run(engine, ticks, a["pins"], a["outputs"], a["record"])
+    _native.batch_run(engine, ticks, a["pins"], a["outputs"], a["record"], a["sampled"])
 
 
 def test_good_arguments_pass(config: ChipConfig) -> None:
     run_tick(config)
     run_batch(config)
     run_tick(config, ticks=0, pins=np.zeros((0, config.input_pins), np.uint8), outputs=np.zeros(0, np.uint8),
-             potentials=np.zeros(0, np.int32))  # fmt: skip
+             sampled=np.zeros((0, 3), np.int64), potentials=np.zeros(0, np.int32))  # fmt: skip
 
 
 def read_only(array: Array) -> Array:
@@ -77,14 +80,14 @@ BREAKS: dict[str, tuple[Callable[[Array], Any], tuple[type[Exception], ...]]] = 
     "too long": (lambda a: np.concatenate([a, a]), (ValueError,)),
     "not contiguous": (strided, (BufferError, ValueError)),
     "float": (lambda a: a.astype(np.float32), (TypeError,)),
-    "wider": (lambda a: a.astype(np.int64), (TypeError,)),
+    "wider": (lambda a: a.astype(np.int64 if a.itemsize < 8 else np.longdouble), (TypeError,)),
     "byte order": (lambda a: a.astype(">i4"), (TypeError,)),
     "no buffer": (lambda a: a.tolist(), (TypeError,)),
 }
 
 
 @pytest.mark.parametrize("how", BREAKS)
-@pytest.mark.parametrize("name", ["pins", "outputs", "record", "potentials"])
+@pytest.mark.parametrize("name", ["pins", "outputs", "record", "sampled", "potentials"])
 def test_wrong_arrays_are_refused(config: ChipConfig, name: str, how: str) -> None:
     change, errors = BREAKS[how]
     wrong = {name: change(arguments(config)[name])}
@@ -95,7 +98,7 @@ def test_wrong_arrays_are_refused(config: ChipConfig, name: str, how: str) -> No
             run_batch(config, **wrong)
 
 
-@pytest.mark.parametrize("name", ["outputs", "potentials"])
+@pytest.mark.parametrize("name", ["outputs", "sampled", "potentials"])
 def test_read_only_outputs_are_refused(config: ChipConfig, name: str) -> None:
     with pytest.raises((BufferError, ValueError)):
         run_tick(config, **{name: read_only(arguments(config)[name])})
@@ -203,9 +206,13 @@ def test_only_memoryless_chips_without_loops_enter_the_batch_engine(config: Chip
 
 def test_a_handle_of_another_engine_is_refused(config: ChipConfig) -> None:
     engine = _native.batch_new(config, target_hops(config), 1, 0)
+    nothing, samples = np.zeros((0, config.output_pins), np.uint8), np.zeros((0, 3), np.int64)
     for wrong in (engine, None, 3, b"x"):
         with pytest.raises((ValueError, TypeError)):
-            _native.tick_reset(wrong)  # type: ignore[arg-type]  # that is the point
+            _native.tick_run(wrong, 0, None, None, nothing, None, samples, None, None)  # type: ignore[arg-type]  # that is the point
+    for no_engine in (None, 3, b"x"):
+        with pytest.raises((ValueError, TypeError)):
+            _native.reset(no_engine)  # type: ignore[arg-type]  # that is the point
 
 
 def test_threads_and_variants_out_of_range_are_refused(config: ChipConfig) -> None:
@@ -225,7 +232,7 @@ def test_one_engine_in_two_threads_at_once_is_refused() -> None:
 
     def long_run() -> None:
         started.set()
-        _native.tick_run(engine, ticks, None, None, outputs, None, None, None)
+        _native.tick_run(engine, ticks, None, None, outputs, None, SampledTicks(0, ticks).totals, None, None)
 
     thread = threading.Thread(target=long_run)
     thread.start()
@@ -233,7 +240,7 @@ def test_one_engine_in_two_threads_at_once_is_refused() -> None:
     refused = False
     while thread.is_alive() and not refused:
         try:
-            _native.tick_stats(engine, np.zeros(70, np.int64), np.zeros(70, np.int64))
+            _native.stats(engine, *np.zeros((2, 70), np.int64), np.zeros((70, 2), np.int64))
         except RuntimeError as error:
             refused = "another thread" in str(error)
     thread.join()

@@ -154,6 +154,7 @@ def _run_frames(
     if truth is not None:
         report["accuracy"] = accuracy
     if stats:
+        report["per_tick_max"] = session.stats.per_tick_max()
         report |= _predicted(session, meter.energy_uj, len(frames))
     return report, expected is None or (accuracy is not None and accuracy >= expected)
 

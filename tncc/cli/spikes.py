@@ -45,6 +45,7 @@ def run_spikes(
         "spikes": int(chip.stats.spikes),
         "synaptic_events": int(chip.stats.synaptic_events),
         "hops": int(chip.stats.hops),
+        "per_tick_max": chip.stats.per_tick_max(),
         **measured_traffic(config, chip.stats),
     }
     if config.n_cores and chip.stats.ticks:
