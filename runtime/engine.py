@@ -67,7 +67,10 @@ class Stats:
     @staticmethod
     def zeros(cores: int) -> Stats:
         """Those of a chip of so many cores before its first tick."""
-        return Stats(**{name: np.zeros(cores, np.int64) for name in CORE_STATS})
+        found = Stats()
+        for name in CORE_STATS:
+            setattr(found, name, np.zeros(cores, np.int64))
+        return found
 
     def per_tick_max(self) -> dict[str, int]:
         """What `tncc run --stats --json` reports as `per_tick_max`: of the chip, and (`core_...`) of one core."""

@@ -86,7 +86,8 @@ class NumpyEngine(Engine):
             before = self._totals() if self.tick % SAMPLE_EVERY == SAMPLE_AT else None
             fired = self._evaluate()
             if before is not None:
-                self._sample(*(now - then for now, then in zip(self._totals(), before, strict=True)))
+                spikes, events, hops = self._totals()
+                self._sample(spikes - before[0], events - before[1], hops - before[2])
             outputs[i, config.target_axon[fired & self._output]] = 1
             if record is not None:
                 core, neuron = np.nonzero(fired & record)
