@@ -86,8 +86,7 @@ class NumpyEngine(Engine):
             before = self._totals() if self.tick % SAMPLE_EVERY == SAMPLE_AT else None
             fired = self._evaluate()
             if before is not None:
-                spikes, events, hops = self._totals()
-                self._sample(spikes - before[0], events - before[1], hops - before[2])
+                self._sample(before)
             outputs[i, config.target_axon[fired & self._output]] = 1
             if record is not None:
                 core, neuron = np.nonzero(fired & record)
@@ -104,13 +103,14 @@ class NumpyEngine(Engine):
     def _totals(self) -> tuple[Array, Array, int]:
         return self.stats.core_spikes.copy(), self.stats.core_synaptic_events.copy(), self.stats.hops
 
-    def _sample(self, spikes: Array, events: Array, hops: int) -> None:
-        """Takes note of one tick: int64 [cores] spikes and synaptic events, and all hops."""
+    def _sample(self, before: tuple[Array, Array, int]) -> None:
+        """Takes note of one tick: what has changed since the totals `before` it."""
         stats = self.stats
+        spikes, events = stats.core_spikes - before[0], stats.core_synaptic_events - before[1]
         stats.sampled_ticks += 1
         stats.max_spikes = max(stats.max_spikes, int(spikes.sum()))
         stats.max_synaptic_events = max(stats.max_synaptic_events, int(events.sum()))
-        stats.max_hops = max(stats.max_hops, hops)
+        stats.max_hops = max(stats.max_hops, stats.hops - before[2])
         stats.core_max_spikes = np.maximum(stats.core_max_spikes, spikes)
         stats.core_max_synaptic_events = np.maximum(stats.core_max_synaptic_events, events)
 
