@@ -175,6 +175,7 @@ def _predicted(session: Session, energy_uj: float | None, frames: int) -> dict[s
 def _print(report: dict[str, Any]) -> None:
     shown = {key: value for key, value in report.items() if key not in ("core_spikes", "wiring_sha256")}
     predicted = shown.pop("predicted", None)
+    shown |= {f"per_tick_max_{name}": value for name, value in shown.pop("per_tick_max", {}).items()}
     for key, value in shown.items():
         text = f"{value:,.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
         click.echo(f"{key.replace('_', ' '):38}{text}")
