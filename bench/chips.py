@@ -72,13 +72,18 @@ def recurrent_chip(
     )
 
 
-def layered_chip(layers: int, cores_a_layer: int, *, density: float = 0.6, seed: int = 0) -> ChipConfig:
+def layered_chip(
+    layers: int, cores_a_layer: int, *, density: float = 0.6, seed: int = 0, unique: int | None = None
+) -> ChipConfig:
     """A pipeline of memoryless layers with trinary weights: 128 inputs on two axons each and 128 neurons with two
-    copies each in every core, no crossbar shared; random permutations between layers."""
+    copies each in every core, which has its own crossbar and neuron types (or one of `unique`); random permutations
+    between layers."""
     rng = np.random.default_rng(seed)
     cores, half = layers * cores_a_layer, AXONS // 2
-    weight = rng.choice(3, (cores, half, half), p=[density / 2, density / 2, 1 - density])
-    bits = np.zeros((cores, half, 2, half, 2), np.bool_)  # input, its two axons, neuron, its two copies
+    unique = min(unique or cores, cores)
+    which = np.arange(cores, dtype=np.int32) % unique
+    weight = rng.choice(3, (unique, half, half), p=[density / 2, density / 2, 1 - density])
+    bits = np.zeros((unique, half, 2, half, 2), np.bool_)  # input, its two axons, neuron, its two copies
     bits[:, :, 0], bits[:, :, 1] = (weight == 0)[..., None], (weight == 1)[..., None]
     target_core = np.full((cores, half, 2), -3, np.int32)
     target_axon = np.zeros((cores, half, 2), np.int32)
@@ -98,8 +103,8 @@ def layered_chip(layers: int, cores_a_layer: int, *, density: float = 0.6, seed:
         axons=AXONS,
         neurons=NEURONS,
         mesh=(64, -(-cores // 64), 1, 1),
-        crossbars=np.packbits(bits.reshape(cores, AXONS, NEURONS), axis=2, bitorder="little"),
-        crossbar_index=np.arange(cores, dtype=np.int32),
+        crossbars=np.packbits(bits.reshape(unique, AXONS, NEURONS), axis=2, bitorder="little"),
+        crossbar_index=which,
         axon_types=np.tile(np.arange(2, dtype=np.uint8), (1, half)),
         axon_types_index=0 * ones,
         neuron_types={
@@ -126,7 +131,7 @@ def layered_chip(layers: int, cores_a_layer: int, *, density: float = 0.6, seed:
                 )
             },
         },
-        neuron_type=np.repeat(rng.integers(0, config_types, (cores, half)), 2, axis=1).astype(np.int32),
+        neuron_type=np.repeat(rng.integers(0, config_types, (unique, half)), 2, axis=1).astype(np.int32)[which],
         target_core=target_core.reshape(cores, NEURONS),
         target_axon=target_axon.reshape(cores, NEURONS),
         target_delay=(target_core.reshape(cores, NEURONS) >= 0).astype(np.uint8),

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.chips import recurrent_chip
+from bench.chips import layered_chip, recurrent_chip
 from tncc.runtime import _native, tnbin
 from tncc.runtime.config import ChipConfig
 from tncc.runtime.engine import Engine
@@ -143,15 +143,16 @@ def reference(report: Report, path: Path | None, threads: int, rounds: int, nump
     batch, variants = BatchEngine(config, threads=threads), _native.variants()
     adders = additions_a_tick(config)
 
-    def roofline() -> float:
-        return _native.roofline(variants[batch.variant], threads, 20000)
+    def roofline(n: int) -> Callable[[], float]:
+        return lambda: _native.roofline(variants[batch.variant], n, 20000)
 
     contestants = {
         "batch": feed(batch, FRAMES, rng),
-        "roofline": roofline,
+        "roofline": roofline(threads),
         "onnxruntime": infer,
         "tick": feed(TickEngine(config, threads=threads), 256, rng),
         "one thread": feed(BatchEngine(config), FRAMES, rng),
+        "roofline of one": roofline(1),
     }
     found = rates(contestants, rounds)
     fps = found["batch"]
@@ -164,15 +165,20 @@ def reference(report: Report, path: Path | None, threads: int, rounds: int, nump
     )
     report.add("reference network, tick engine", frames_per_second=median(found["tick"]), threads=threads)
     report.add("the silicon", frames_per_second=float(SILICON_FPS), batch_engine_over_it=median(fps) / SILICON_FPS)
+    for what, engine, limit in (
+        ("", fps, found["roofline"]),
+        (", one thread", found["one thread"], found["roofline of one"]),
+    ):
+        report.add(
+            f"full adders from the first cache level{what}",
+            additions_per_ns=median(limit) / 1e9,
+            batch_engine_per_ns=median(engine) * adders / 1e9,
+            share_reached=median_ratio([adders * f for f in engine], limit),
+        )
     report.add(
-        "full adders from the first cache level",
-        additions_per_ns=median(found["roofline"]) / 1e9,
-        batch_engine_per_ns=median(fps) * adders / 1e9,
-        share_reached=median_ratio([adders * f for f in fps], found["roofline"]),
-    )
-    report.add(
-        "batch engine, two threads over one" if threads == 2 else f"batch engine, {threads} threads over one",
+        f"batch engine, {'two' if threads == 2 else threads} threads over one",
         ratio=median_ratio(fps, found["one thread"]),
+        of_the_full_adders=median_ratio(found["roofline"], found["roofline of one"]),
     )
     by_variant = rates(
         {v: feed(BatchEngine(config, threads=threads, variant=v), FRAMES, rng) for v in variants}, rounds
@@ -296,6 +302,23 @@ def scaling(report: Report, threads: int, rounds: int, most_chips: int) -> None:
         )
 
 
+def batch_scaling(report: Report, threads: int, rounds: int, most_chips: int) -> None:
+    """Cost of a core's tick on 1, 2, 4 ... chips' worth of cores in the batch engine: wider layers, as many of them."""
+    engines = {}
+    for i in range(most_chips.bit_length()):
+        engines[1 << i] = BatchEngine(layered_chip(16, 256 << i, unique=512), threads=threads)
+    rng = np.random.default_rng(0)
+    found = rates({str(chips): feed(engine, 1024, rng) for chips, engine in engines.items()}, rounds)
+    for chips, engine in engines.items():
+        cores = engine.config.n_cores
+        report.add(
+            f"batch engine, {chips} chips",
+            frames_per_second=median(found[str(chips)]),
+            ns_a_core_tick=1e9 / (median(found[str(chips)]) * cores),
+            cost_over_one_chip=median_ratio([f * 4096 for f in found["1"]], [f * cores for f in found[str(chips)]]),
+        )
+
+
 def load(report: Report) -> None:
     """Seconds from a full chip's file to an engine, and the memory to run it, in a process of its own."""
     config = recurrent_chip()
@@ -328,7 +351,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--chips", type=int, default=16, help="most chips of the scaling test")
-    parser.add_argument("--only", choices=["reference", "recurrent", "scaling", "load"], help="one part")
+    parser.add_argument(
+        "--only", choices=["reference", "recurrent", "load", "batch-scaling", "scaling"], help="one part"
+    )
     parser.add_argument("--load", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if args.load:
@@ -340,6 +365,7 @@ def main(argv: list[str] | None = None) -> None:
         "reference": lambda: reference(report, args.program, args.threads, args.rounds, 8),
         "recurrent": lambda: recurrent(report, args.threads, args.rounds, 1),
         "load": lambda: load(report),
+        "batch-scaling": lambda: batch_scaling(report, args.threads, args.rounds, args.chips),
         "scaling": lambda: scaling(report, args.threads, args.rounds, args.chips),
     }
     for name, part in parts.items():
