@@ -14,6 +14,9 @@ and a crossbar bit says whether a digit counts. So a weight is a sum of strength
 and so on: with t types and d <= t digits, strengths are powers of two whose signs are chosen so that they span any
 2^d consecutive integers around 0. More digits than types share types, with strengths in a mixed radix. Neurons choose
 their signs on their own; a neuron whose weights are multiples of g has its strengths multiplied by g.
+
+Or, where the layer has no more different weights than there are types, each weight is a type of its own and every
+synapse one axon. Whichever takes fewer axons is the layer's code.
 """
 
 from __future__ import annotations
@@ -87,6 +90,9 @@ def axon_code(op: SpikingConv2d, chip: Chip) -> AxonCode:
         found = _choose(different, chip)
         if found is not None:
             break
+    plain = _one_axon_a_weight(flat, chip)
+    if found is None and plain is not None:
+        return plain
     if found is None:
         worst = int(np.argmax((different[:, 1] - different[:, 0])[member.reshape(-1)]))
         raise ChipLimit(
@@ -100,13 +106,37 @@ def axon_code(op: SpikingConv2d, chip: Chip) -> AxonCode:
     kinds, kind_of_range = np.unique(choices, axis=0, return_inverse=True)
     largest = max(int(high.max(initial=0)), -int(low.min(initial=0)))
     coded = [_table(row[:AXON_TYPES], row[AXON_TYPES:], types, largest) for row in kinds]
-    return AxonCode(
+    code = AxonCode(
         types,
         kind_of_range.reshape(-1)[member.reshape(-1)],
         kinds[:, :AXON_TYPES].astype(np.int16),
         np.array([used for used, _ in coded], np.uint16).reshape(len(coded)),
         np.array([table for _, table in coded], np.uint16).reshape(len(coded), 2 * largest + 1),
     )
+    return plain if plain is not None and _axons(op, plain) < _axons(op, code) else code
+
+
+def _one_axon_a_weight(flat: Array, chip: Chip) -> AxonCode | None:
+    """The code where every different weight is a type; None where they are too many, or none is above 1.
+
+    flat: int64 [features, n].
+    """
+    values = np.unique(flat[flat != 0])
+    largest = int(np.abs(values).max(initial=0))
+    if not 1 < largest <= chip.max_weight or values.size > min(chip.axon_types, AXON_TYPES):
+        return None
+    strengths = np.zeros((1, AXON_TYPES), np.int16)
+    strengths[0, : values.size] = values
+    table = np.zeros((1, 2 * largest + 1), np.uint16)
+    table[0, values + largest] = 1 << np.arange(values.size)
+    used = np.array([(1 << values.size) - 1], np.uint16)
+    return AxonCode(tuple(range(values.size)), np.zeros(len(flat), np.int64), strengths, used, table)
+
+
+def _axons(op: SpikingConv2d, code: AxonCode) -> int:
+    """Axons for all inputs of every convolution group's filters, were they in one core."""
+    bits = code.bits(op.weight).reshape(op.groups, op.weight.shape[0] // op.groups, -1)
+    return int(np.bitwise_count(np.bitwise_or.reduce(bits, axis=1)).sum())
 
 
 def _choose(ranges: Array, chip: Chip) -> tuple[tuple[int, ...], Array] | None:

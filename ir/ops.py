@@ -178,7 +178,8 @@ class SpikingConv2d(Op):
 
     weight: int8 or int16, [out, in / groups, kh, kw]. threshold: int32, [out, 1, 1], or [out, height, width] where
     it differs by position. feature_groups: int32 [out]; output features with one label share cores. Labels
-    count from 0; before split-filter-groups they are the convolution's own groups.
+    count from 0; before split-filter-groups they are the convolution's own groups. remark: what the layer is for, where
+    its ONNX node does not tell; reports show it.
     """
 
     weight: Array
@@ -188,6 +189,7 @@ class SpikingConv2d(Op):
     pads: tuple[int, int, int, int]
     dilations: tuple[int, int]
     groups: int
+    remark: str = ""
 
 
 # --- elementwise, with NumPy broadcasting -----------------------------------------------------------------

@@ -14,6 +14,7 @@ from tncc.ir.graph import Graph
 from tncc.ir.invariants import filter_axons
 from tncc.ir.ops import Op, SpikingConv2d
 from tncc.passes.base import Module, Pass
+from tncc.passes.partial_sums.costs import partial_sums_hint
 
 Array = npt.NDArray[Any]
 
@@ -43,13 +44,15 @@ class SplitFilterGroups(Pass):
         if not 0 <= self.max_axons <= chip.axons:
             raise PipelineInvalid(f"max-axons is {self.max_axons}; a core has {chip.axons} axons", self.name)
         limit = self.max_axons or chip.axons
-        return module.with_ops([self._split(op, chip, limit) for op in module.ops])
+        return module.with_ops([self._split(op, chip, limit, module) for op in module.ops])
 
-    def _split(self, op: Op, chip: Chip, limit: int) -> Op:
+    def _split(self, op: Op, chip: Chip, limit: int, graph: Graph) -> Op:
         if not isinstance(op, SpikingConv2d):
             return op
         used = filter_axons(op, chip)
-        _check_filters(op, used.sum(axis=1), limit)
+        axons = used.sum(axis=1)
+        if int(axons.max()) > limit:
+            raise _too_large(op, axons, limit, partial_sums_hint(op, graph.types[op.inputs[0]].shape, chip))
         labels = split_groups(used, _input_groups(op), limit)
         if np.array_equal(labels, op.feature_groups):
             return op
@@ -64,11 +67,9 @@ def _input_groups(op: SpikingConv2d) -> Array:
     return np.unique(both, return_inverse=True)[1].reshape(-1)
 
 
-def _check_filters(op: SpikingConv2d, axons: Array, limit: int) -> None:
-    """Raises CompileError where a single filter needs more than `limit` axons: one a nonzero weight, or several."""
+def _too_large(op: SpikingConv2d, axons: Array, limit: int, otherwise: str) -> FilterTooLarge:
+    """The error for filters of more than `limit` axons. axons: int64 [features]; otherwise: what else would work."""
     worst = int(axons.argmax())
-    if int(axons[worst]) <= limit:
-        return
     out, channels, height, width = op.weight.shape
     support = f"{height}x{width}x{channels} = {height * width * channels}"
     weight = op.weight[worst]
@@ -83,14 +84,14 @@ def _check_filters(op: SpikingConv2d, axons: Array, limit: int) -> None:
         hint += f" ({enough[0]} divides the {channels * op.groups} input and {out} output channels)"
     if height * width > inputs:
         hint = f"a kernel of at most {inputs} taps would fit"
-    hint += f", or at most {inputs} nonzero weights a filter"
+    hint += f", or at most {inputs} nonzero weights a filter; {otherwise}"
     filled = nonzero == height * width * channels
     what = f"filter support {support} inputs" if filled else f"filter {worst} has {nonzero} nonzero weights "
     what += "" if filled else f"(support {support}), which"
     if each > 1:
         what += f" with weights {weight.min()}..{weight.max()} of {each:.3g} axons each on average"
         hint += "; or quantise the weights to fewer bits"
-    raise FilterTooLarge(f"{what} exceeds the {limit} axons of a core", op.location, hint)
+    return FilterTooLarge(f"{what} exceeds the {limit} axons of a core", op.location, hint)
 
 
 def split_groups(used: Array, groups: Array, limit: int) -> Array:

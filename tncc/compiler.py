@@ -62,6 +62,7 @@ class Options:
     rounding: str = "exact"
     trinarize: str = "exact"
     calibrate: Array | None = None
+    allow_partial_sums: bool = False
     pipeline: str | None = None
 
     def chip(self) -> Chip:
@@ -88,17 +89,20 @@ class Options:
                 effort=self.effort,
                 seed=self.seed,
                 traffic=str(self.traffic or ""),
+                allow_partial_sums=self.allow_partial_sums,
             )
-        if (self.rounding, self.input_fanout, self.effort, self.seed, self.traffic) != (
-            "exact",
-            "host",
-            "default",
-            0,
-            None,
-        ):
+        given = (
+            self.rounding,
+            self.input_fanout,
+            self.effort,
+            self.seed,
+            self.traffic,
+            self.allow_partial_sums,
+        )
+        if given != ("exact", "host", "default", 0, None, False):
             raise InputError(
-                "a pipeline of your own cannot be combined with the options input-fanout, effort, seed, traffic "
-                "and rounding",
+                "a pipeline of your own cannot be combined with the options input-fanout, effort, seed, traffic, rounding "
+                "and allow-partial-sums",
                 hint="write them into the pipeline, as in place-cores{effort=high seed=1}",
             )
         return parse_pipeline(self.pipeline)
@@ -129,6 +133,7 @@ def compile(
     rounding: str = "exact",
     trinarize: str = "exact",
     calibrate: Array | None = None,
+    allow_partial_sums: bool = False,
     pipeline: str | None = None,
 ) -> Program:
     """Compiles an ONNX model for the chip.
@@ -148,6 +153,7 @@ def compile(
         trinarize: "exact" refuses weights that are not trinary; "twn" makes a trinary, spiking model of a float one and
             marks the program as not exact.
         calibrate: [frames, ...input shape], data for "twn".
+        allow_partial_sums: computes filters that no core holds in stages, exactly, for more cores and ticks.
         pipeline: passes to run in place of the default.
 
     Raises:
@@ -165,6 +171,7 @@ def compile(
         rounding=rounding,
         trinarize=trinarize,
         calibrate=calibrate,
+        allow_partial_sums=allow_partial_sums,
         pipeline=pipeline,
     )
     program = compile_model(model, options).program

@@ -201,7 +201,7 @@ class NotOneSum(CompileError, code="E304"):
 class FilterTooLarge(CompileError, code="E401"):
     """A filter reads more inputs than a core has axons."""
 
-    remedy = "more groups, smaller kernels, fewer nonzero weights"
+    remedy = "more groups, smaller kernels, fewer nonzero weights, or --allow-partial-sums"
 
 
 class ChipTooSmall(CompileError, code="E402"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,21 +28,25 @@ def explain(source: OnnxModel, program: Program) -> list[Fate]:
     """A row a node of the source model (constants left out), in the model's order."""
     left = _names(source.model.SerializeToString())
     host = {BEFORE: _names(program.prefix), AFTER: _names(program.suffix)}
-    cores = {entry["layer"]: entry["cores"] for entry in program.report()["cores_by_layer"]}
-    layers = {
-        layer["name"]: set(layer["location"].split(" via ")[0].split(" + ")) for layer in program.metadata["layers"]
-    }
+    report = program.report()
+    cores: Counter[str] = Counter()
+    for entry in report["cores_by_layer"]:
+        cores[entry["layer"]] += entry["cores"]
+    ticks = {entry["layer"]: f" in {entry['ticks']} ticks, by partial sums" for entry in report["partial_sums"]}
+    layers: defaultdict[str, set[str]] = defaultdict(set)
+    for layer in program.metadata["layers"]:
+        layers[layer["name"]].update(layer["location"].split(" via ")[0].split(" + "))
     notes = {layer["name"]: layer.get("note", {}) for layer in program.metadata["layers"]}
     wide = {
         name: f", weights {note['weights']} on {note['axons_per_input']} axons an input"
         for name, note in notes.items()
-        if note.get("axons_per_input", 0) > 2
+        if note.get("axons_per_input", 0) > 2 and name not in ticks
     }
     rows = []
     for node, operator in source.nodes:
         found = [place for place, names in host.items() if _is_in(node, names)]
         found += [
-            f"layer {name}: {cores.get(name, 0):,} core{'s' * (cores.get(name, 0) != 1)}{wide.get(name, '')}"
+            f"layer {name}: {cores[name]:,} core{'s' * (cores[name] != 1)}{wide.get(name, '')}{ticks.get(name, '')}"
             for name, nodes in layers.items()
             if _is_in(node, nodes)
         ]

@@ -32,6 +32,7 @@ def report(program: Program) -> dict[str, Any]:
         "chips": chips_x * chips_y,
         "cores_by_layer": [{"layer": layer["name"], "cores": n} for layer, n in zip(layers, by_layer, strict=True)],
         "splitter_cores": sum(n for layer, n in zip(layers, by_layer, strict=True) if layer["kind"] == "splitter"),
+        "partial_sums": partial_sums(program),
         "neurons_used": int((config.neuron_type >= 0).sum()),
         "memoryless_neurons": int(memoryless_neurons(config).sum()),
         "axons_used": int(axons.sum()),
@@ -47,6 +48,20 @@ def report(program: Program) -> dict[str, Any]:
     if program.pass_seconds:
         found["pass_seconds"] = {name: round(seconds, 6) for name, seconds in program.pass_seconds.items()}
     return found
+
+
+def partial_sums(program: Program) -> list[dict[str, Any]]:
+    """Layers whose filters no core holds: `{layer, remark, cores, ticks}` of all their stages together."""
+    found: dict[str, dict[str, Any]] = {}
+    for number, layer in enumerate(program.metadata.get("layers", [])):
+        if "split-partial-sums" not in layer["location"].partition(" via ")[2].split(", "):
+            continue
+        entry = found.setdefault(layer["name"], {"layer": layer["name"], "remark": "", "cores": 0, "ticks": 0})
+        entry["cores"] += int((program.config.layer == number).sum())
+        if remark := layer["note"].get("remark"):
+            entry["ticks"] += 1
+            entry["remark"] = remark  # the last stage's: layers are in topological order
+    return list(found.values())
 
 
 def used_axons(config: ChipConfig) -> Array:

@@ -217,6 +217,7 @@ def _note(
     live = copies[copies > 0]
     axon_use, neuron_use = axons / max(1, cores * chip.axons), neurons / max(1, cores * chip.neurons)
     return {
+        **({"remark": layer.op.remark} if layer.op.remark else {}),
         "weights": f"{layer.op.weight.min(initial=0)}..{layer.op.weight.max(initial=0)}",
         "axons_per_input": layer.code.digits,
         "tile": decision.tiling.label,

@@ -44,6 +44,11 @@ from tncc.cli.options import echo_json, existing, grid, load_array, load_defects
     show_default=True,
     help="exact refuses thresholds that hang on float rounding; nearest takes the model as written.",
 )
+@click.option(
+    "--allow-partial-sums",
+    is_flag=True,
+    help="Compute filters of more than 256 nonzero weights in stages, exactly, for more cores and ticks.",
+)
 @click.option("--pipeline", metavar="TEXT", help="Passes to run, in place of the default pipeline.")
 @click.option("--print-ir-after", multiple=True, metavar="PASS|all", help="Print the IR on stderr after a pass.")
 @click.option("--dump-dir", type=existing, help="Folder that gets the IR after every pass.")
@@ -67,6 +72,7 @@ def command(
     trinarize: str,
     calibrate: Path | None,
     rounding: str,
+    allow_partial_sums: bool,
     pipeline: str | None,
     print_ir_after: tuple[str, ...],
     dump_dir: Path | None,
@@ -95,6 +101,7 @@ def command(
         rounding=rounding,
         trinarize=trinarize,
         calibrate=load_array(calibrate) if calibrate else None,
+        allow_partial_sums=allow_partial_sums,
         pipeline=pipeline,
     )
     debugging = Debugging(
@@ -132,6 +139,9 @@ def command(
     if as_json:
         echo_json(report)
         return
+    for entry in report["partial_sums"]:
+        cores = f"{entry['cores']:,} core{'s' * (entry['cores'] != 1)}"
+        click.echo(f"{entry['layer']}: {cores}, {entry['remark']}", err=True)
     hops = "" if report["mean_hops"] is None else f", {report['mean_hops']:.2f} mean hops"
     click.echo(
         f"{output}: {report['cores_used']:,} of {report['cores_available']:,} cores, "

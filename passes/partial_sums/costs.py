@@ -1,0 +1,58 @@
+"""The plan for a layer, and what it costs in words: for the error without the option and for the report with it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tncc.ir.chip import Chip
+from tncc.ir.ops import Op, SpikingConv2d
+from tncc.passes.partial_sums.plan import NoPlan, Plan, make_plan, oversize
+from tncc.passes.partial_sums.stages import tap_under_output
+
+
+def plan_of(op: Op, in_shape: tuple[int, ...], chip: Chip) -> Plan | NoPlan | None:
+    """The plan for those filters of a layer that no core holds; None where there are none, or weights are not trinary.
+
+    in_shape: the operand's.
+    """
+    if not isinstance(op, SpikingConv2d) or abs(op.weight).max(initial=0) > 1:
+        return None
+    features = oversize(op, chip)
+    if not features.size:
+        return None
+    return make_plan(op, features, chip, tap_under_output(op, in_shape) is not None)
+
+
+def cost_text(op: SpikingConv2d, plan: Plan) -> str:
+    """What partial sums for the layer cost, as words."""
+    positions = math.prod(op.type.shape[1:])
+    cores = math.ceil(plan.cores * positions)
+    return f"{plan.stages} ticks in place of 1, about {cores:,} core{'s' * (cores != 1)}"
+
+
+def remark_of(op: SpikingConv2d, in_shape: tuple[int, ...], plan: Plan, chip: Chip) -> str:
+    """What was cut, how, and what it would cost if cores had the axons, as words. in_shape: the operand's."""
+    nonzero = int(np.count_nonzero(op.weight[plan.features].reshape(plan.features.size, -1), axis=1).max())
+    filters = f"{plan.features.size:,} filter{'s' * (plan.features.size != 1)}"
+    signs = len(np.unique(np.sign(op.weight[op.weight != 0])))
+    least = max(-(-math.prod(in_shape) * signs // chip.axons), -(-math.prod(op.type.shape) // chip.neurons))
+    return (
+        f"sums of partial sums: {filters} of up to {nonzero:,} nonzero weights in {plan.parts} parts, as a core has "
+        f"{chip.axons} axons; {plan.stages} ticks in place of 1, which would take at least {least:,} "
+        f"core{'s' * (least != 1)}"
+    )
+
+
+def partial_sums_hint(op: SpikingConv2d, in_shape: tuple[int, ...], chip: Chip) -> str:
+    """What --allow-partial-sums would do for a layer whose filters no core holds."""
+    found = plan_of(op, in_shape, chip)
+    if isinstance(found, Plan):
+        return f"--allow-partial-sums computes it exactly in stages: {cost_text(op, found)}"
+    if found is None:
+        return "--allow-partial-sums takes trinary weights only"
+    return (
+        f"--allow-partial-sums does not reach that far: the best cut, {found.parts} parts in steps of {found.step}, "
+        f"needs {found.axons} axons of one core, which has {chip.axons}"
+    )
