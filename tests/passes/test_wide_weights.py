@@ -44,20 +44,21 @@ def made_up(op: SpikingConv2d, chip: Chip) -> np.ndarray:
     ("rows", "strengths"),
     [
         ([[0, 1, 1]], [(1,)]),
-        ([[0, -1, -3]], [(-1, -2)]),
+        ([[0, -1, -3]], [(-3, -1)]),
         ([[0, -7, 0]], [(-7,)]),
         ([[1, 0, 0], [0, -1, 0]], [(-1,), (1,)]),
         ([[1, -1, 0]], [(-1, 1)]),
         ([[3, -3, 0], [1, 0, -1]], [(-3, 3), (-1, 1)]),
         ([[1, -2, 0]], [(1, -2)]),
         ([[2, -1, 0]], [(-1, 2)]),
-        ([[2, -2, 1]], [(1, 2, -4)]),
-        ([[3, -4, 1]], [(1, 2, -4)]),
-        ([[4, -3, 1]], [(-1, -2, 4)]),
+        ([[2, -2, 1]], [(-2, 1, 2)]),
+        ([[3, -4, 1, 2, -1]], [(1, 2, -4)]),
+        ([[4, -3, 1, 2, -1]], [(-1, -2, 4)]),
         ([[-4, 3, 1], [-3, 4, 1]], [(-1, -2, 4), (1, 2, -4)]),
-        ([[7, -8, 1]], [(1, 2, 4, -8)]),
-        ([[8, -7, 1]], [(-1, -2, -4, 8)]),
-        ([[15, 0, 1]], [(1, 2, 4, 8)]),
+        ([[7, -8, 1, 2, 3]], [(1, 2, 4, -8)]),
+        ([[8, -7, 1, 2, 3]], [(-1, -2, -4, 8)]),
+        ([[15, 0, 1]], [(1, 15)]),
+        ([[15, 1, 2, 3, 4]], [(1, 2, 4, 8)]),
         ([[16, -14, 2], [1, 1, -1]], [(-2, -4, -8, 16), (-1, 1)]),
     ],
 )
@@ -162,9 +163,9 @@ def test_inputs_a_core(bits: int, inputs: int) -> None:
 
 
 def test_a_filter_too_large_says_how_many_axons_its_weights_take() -> None:
-    op = filters([-1] * 70 + [7, -8])
-    graph = Graph("layer", (Value("x", spikes(72, 1, 1)),), (op,), ("y",))
-    with pytest.raises(CompileError, match=r"with weights -8..7 of 3.94 axons each on average exceeds the 256 axons"):
+    op = filters([-1] * 70 + [7, -8, 1, 2])
+    graph = Graph("layer", (Value("x", spikes(74, 1, 1)),), (op,), ("y",))
+    with pytest.raises(CompileError, match=r"with weights -8..7 of 3.86 axons each on average exceeds the 256 axons"):
         run_pipeline(graph, Chip(), PIPELINE % "")
 
 
