@@ -212,3 +212,30 @@ def residual_of_scaled_sums(net: Net) -> onnx.ModelProto:
         "Add", a, net.add("Add", sums, net.conv(a, net.rng.integers(-2, 3, (4, 4, 1, 1)).astype(f32) * f32(0.75)))
     )
     return net.last(net.step(sums, 0.6), 4)
+
+
+@family
+def filters_that_fill_cores(net: Net) -> onnx.ModelProto:
+    """256 nonzero weights: one filter a core."""
+    x = net.add("Flatten", net.first(4, 8))
+    x = net.step(net.add("Gemm", x, net.signs(256, 12)))
+    return net.model(net.step(net.add("Gemm", x, net.trinary(12, 6))))
+
+
+@family
+def classifier_of_partial_sums(net: Net) -> onnx.ModelProto:
+    """512 nonzero weights in 3 stages, then votes counted on the host."""
+    x = net.add("Flatten", net.first(8, 8))
+    x = net.step(net.add("Gemm", x, net.signs(512, 20)), net.rng.integers(-12, 12, 20) + 0.5)
+    votes = np.repeat(np.eye(5), 4, axis=0).astype(f32)
+    return net.model(net.add("ArgMax", net.add("MatMul", x, votes), axis=1))
+
+
+@family
+def convolution_of_partial_sums(net: Net) -> onnx.ModelProto:
+    """A 3 x 3 kernel on 32 channels, beside one that fits, and a global maximum of more positions than axons."""
+    x = net.first(32, 4)
+    wide, narrow = (net.step(net.conv(x, net.signs(4, 32, k, k), k // 2)) for k in (3, 1))
+    x = net.add("Concat", wide, narrow, axis=1)
+    x = net.add("Resize", x, "", f32([1, 1, 5, 5]), mode="nearest")
+    return net.model(net.step(net.add("GlobalMaxPool", x)))

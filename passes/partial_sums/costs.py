@@ -39,9 +39,8 @@ def remark_of(op: SpikingConv2d, in_shape: tuple[int, ...], plan: Plan, chip: Ch
     signs = len(np.unique(np.sign(op.weight[op.weight != 0])))
     least = max(-(-math.prod(in_shape) * signs // chip.axons), -(-math.prod(op.type.shape) // chip.neurons))
     return (
-        f"sums of partial sums: {filters} of up to {nonzero:,} nonzero weights in {plan.parts} parts, as a core has "
-        f"{chip.axons} axons; {plan.stages} ticks in place of 1, which would take at least {least:,} "
-        f"core{'s' * (least != 1)}"
+        f"partial sums: {filters} of up to {nonzero:,} nonzero weights in {plan.parts} parts; if a core had the axons, "
+        f"at least {least:,} core{'s' * (least != 1)} and 1 tick"
     )
 
 

@@ -141,7 +141,7 @@ def command(
         return
     for entry in report["partial_sums"]:
         cores = f"{entry['cores']:,} core{'s' * (entry['cores'] != 1)}"
-        click.echo(f"{entry['layer']}: {cores}, {entry['remark']}", err=True)
+        click.echo(f"{entry['layer']}: {cores} and {entry['ticks']} ticks, by {entry['remark']}", err=True)
     hops = "" if report["mean_hops"] is None else f", {report['mean_hops']:.2f} mean hops"
     click.echo(
         f"{output}: {report['cores_used']:,} of {report['cores_available']:,} cores, "
