@@ -125,6 +125,22 @@ def _conv(operands: Sequence[Shape], attributes: Mapping[str, Any], shape: Shape
     return (out, *grid)
 
 
+def inner_tap(op: ops.SpikingConv2d, shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """The first (row, column) of the kernel under which there is no padding at any position; None where there is none.
+
+    shape: of the operand's frame.
+    """
+    found = []
+    for axis in (0, 1):
+        first = np.arange(op.weight.shape[2 + axis]) * op.dilations[axis] - op.pads[axis]
+        last = first + (op.type.shape[1 + axis] - 1) * op.strides[axis]
+        inside = np.flatnonzero((first >= 0) & (last < shape[1 + axis]))
+        if not inside.size:
+            return None
+        found.append(int(inside[0]))
+    return found[0], found[1]
+
+
 @_shape_rule(ops.Linear)
 def _linear(operands: Sequence[Shape], attributes: Mapping[str, Any], shape: Shape | None) -> Shape:
     (operand,), weight = operands, attributes["weight"]

@@ -14,6 +14,7 @@ from tncc.ir.graph import Graph
 from tncc.ir.interpreter import reachable_thresholds
 from tncc.ir.location import Location
 from tncc.ir.ops import Gather, SpikingConv2d, integer_weight
+from tncc.ir.shapes import inner_tap
 from tncc.passes.base import Module, Pass
 
 Array = npt.NDArray[Any]
@@ -55,7 +56,7 @@ def _bias(op: SpikingConv2d, chip: Chip) -> Array:
 def _emit(build: Builder, op: SpikingConv2d, bias: Array) -> None:
     """Adds the layer with its inputs and those that always spike."""
     location = op.location.via(BiasInputs.name)
-    tap = _inner_tap(op, build.types[op.inputs[0]].shape)
+    tap = inner_tap(op, build.types[op.inputs[0]].shape)
     if tap is None:
         build.append(op)
         return
@@ -98,16 +99,3 @@ def _emit(build: Builder, op: SpikingConv2d, bias: Array) -> None:
         dilations=op.dilations,
         groups=op.groups,
     )
-
-
-def _inner_tap(op: SpikingConv2d, shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """The first (row, column) of the kernel under which there is no padding at any position."""
-    found = []
-    for axis in (0, 1):
-        first = np.arange(op.weight.shape[2 + axis]) * op.dilations[axis] - op.pads[axis]
-        last = first + (op.type.shape[1 + axis] - 1) * op.strides[axis]
-        inside = np.flatnonzero((first >= 0) & (last < shape[1 + axis]))
-        if not inside.size:
-            return None
-        found.append(int(inside[0]))
-    return found[0], found[1]

@@ -24,8 +24,8 @@ from tncc.passes.base import Pass
 
 DEFAULT_PIPELINE = (
     "canonicalize, fold-scales, distribute-sums, partition-host, trinarize-weights, lower-signs, merge-sums, "
-    "threshold-before-pool, lower-pools, lower-logic, fold-thresholds, prune-constants, split-partial-sums, bias-inputs, "
-    "split-filter-groups, partition-cores, place-cores, route-spikes"
+    "threshold-before-pool, lower-pools, lower-logic, fold-thresholds, prune-constants, split-partial-sums, "
+    "bias-inputs, split-filter-groups, partition-cores, place-cores, route-spikes"
 )
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'

@@ -101,8 +101,8 @@ class Options:
         )
         if given != ("exact", "host", "default", 0, None, False):
             raise InputError(
-                "a pipeline of your own cannot be combined with the options input-fanout, effort, seed, traffic, rounding "
-                "and allow-partial-sums",
+                "a pipeline of your own cannot be combined with the options input-fanout, effort, seed, traffic, "
+                "rounding and allow-partial-sums",
                 hint="write them into the pipeline, as in place-cores{effort=high seed=1}",
             )
         return parse_pipeline(self.pipeline)

@@ -8,8 +8,8 @@ import numpy as np
 
 from tncc.ir.chip import Chip
 from tncc.ir.ops import Op, SpikingConv2d
+from tncc.ir.shapes import inner_tap
 from tncc.passes.partial_sums.plan import NoPlan, Plan, make_plan, oversize
-from tncc.passes.partial_sums.stages import tap_under_output
 
 
 def plan_of(op: Op, in_shape: tuple[int, ...], chip: Chip) -> Plan | NoPlan | None:
@@ -22,7 +22,7 @@ def plan_of(op: Op, in_shape: tuple[int, ...], chip: Chip) -> Plan | NoPlan | No
     features = oversize(op, chip)
     if not features.size:
         return None
-    return make_plan(op, features, chip, tap_under_output(op, in_shape) is not None)
+    return make_plan(op, features, chip, inner_tap(op, in_shape) is not None)
 
 
 def cost_text(op: SpikingConv2d, plan: Plan) -> str:

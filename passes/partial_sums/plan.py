@@ -98,7 +98,7 @@ def oversize(op: SpikingConv2d, chip: Chip) -> Array:
 def make_plan(op: SpikingConv2d, features: Array, chip: Chip, fine_stage: bool) -> Plan | NoPlan:
     """The plan with the fewest cores for these features of a trinary layer.
 
-    fine_stage: whether one layer can read the layer's operand and its result side by side (see tap_under_output).
+    fine_stage: whether one layer can read the layer's operand and its result side by side (see inner_tap).
     """
     best: Plan | None = None
     closest = NoPlan(0, 0, 0)

@@ -11,22 +11,10 @@ import numpy.typing as npt
 from tncc.ir.builder import Builder
 from tncc.ir.location import Location
 from tncc.ir.ops import Concat, Gather, SpikingConv2d
+from tncc.ir.shapes import inner_tap
 from tncc.passes.partial_sums.plan import Plan
 
 Array = npt.NDArray[Any]
-
-
-def tap_under_output(op: SpikingConv2d, in_shape: tuple[int, ...]) -> tuple[int, int] | None:
-    """A kernel tap that lies inside the operand at every output position; None where there is none."""
-    found = []
-    for axis in (0, 1):
-        offsets = np.arange(op.weight.shape[2 + axis]) * op.dilations[axis] - op.pads[axis]
-        last = (op.type.shape[1 + axis] - 1) * op.strides[axis]
-        inside = np.flatnonzero((offsets >= 0) & (offsets + last < in_shape[1 + axis]))
-        if not inside.size:
-            return None
-        found.append(int(inside[inside.size // 2]))
-    return found[0], found[1]
 
 
 def emit(build: Builder, op: SpikingConv2d, plan: Plan, location: Location, remark: str) -> None:
@@ -169,7 +157,7 @@ class _Stages:
         x = op.inputs[0]
         if read:
             assert coarse is not None
-            found = tap_under_output(op, self.build.types[x].shape)
+            found = inner_tap(op, self.build.types[x].shape)
             assert found is not None  # the plan has a fine stage
             tap = found
             x = self._beside(x, coarse.name, tap)
