@@ -111,7 +111,13 @@ def run_pipeline(
 def _run_step(step: Pass, chip: Chip, result: PipelineResult) -> None:
     if step.takes is not None and not isinstance(result.module, step.takes):
         levels = {Graph: "an nn graph", Netlist: "a core netlist"}
-        raise PassMisplaced(f"{step.name} takes {levels[step.takes]}, not {levels[type(result.module)]}", "pipeline")
+        hints = {
+            Graph: "cores are placed and routed by the pipeline place-cores, route-spikes",
+            Netlist: "run partition-cores before it",
+        }
+        raise PassMisplaced(
+            f"{step.name} takes {levels[step.takes]}, not {levels[type(result.module)]}", "pipeline", hints[step.takes]
+        )
     for name in step.requires:
         ensuring = sorted(cls.name for cls in passes().values() if name in cls.ensures)
         hint = f"run {' or '.join(ensuring)} before it" if ensuring else ""

@@ -62,8 +62,12 @@ def _check_size(netlist: Netlist, chip: Chip) -> None:
     top = ", ".join(f"{netlist.layers[k].name} uses {sizes[k]:,}" for k in largest)
     where = f"{chip.chips_x} x {chip.chips_y} chips have" if chip.chips > 1 else "chip has"
     per_chip = chip.mesh_x * chip.mesh_y
+    needed = -(-netlist.n_cores // per_chip)
+    hint = f"{needed} chips of {per_chip:,} cores would hold it"
+    if needed <= chip.chips:
+        hint = f"defective: {len(chip.defects):,}; another chip beside would make up for them"
     raise ChipTooSmall(
         f"needs {netlist.n_cores:,} cores, {where} {chip.cores:,}; {top}",
         netlist.layers[largest[0]].location,
-        f"{-(-netlist.n_cores // per_chip)} chips of {per_chip:,} cores would hold it",
+        hint,
     )

@@ -26,8 +26,9 @@ Array = npt.NDArray[Any]
 STEPS = 200  # temperatures of one cooling
 HOTTEST = 0.14  # first temperature, as a part of a core's mean total weight times the mesh's side
 MIDDLING = 0.8  # temperature at which a start ends, as a part of a core's mean total weight
-SHARING = (0.6, 0.02)  # first and last temperature of sharing out cores among chips; the cost is chip edges crossed
-SHARING_MOVES = 0.5  # its part of a start's moves
+SHARING_HOTTEST = 0.75  # first temperature of sharing out, times the array's side; the cost is chip edges crossed
+SHARING_COLDEST = 0.05  # and its last
+SHARING_MOVES = 0.25  # as many moves as this part of the start's others
 SHARED = 3.0  # temperature at which hops then come in
 WARM = 1.2  # temperature at which the search goes on from the best start
 COLDEST = 0.1  # last temperature
@@ -35,6 +36,7 @@ WARM_WINDOW = 6
 ACCEPTANCE = 0.2  # the window of moves shrinks while a smaller part of the moves is accepted
 QUENCH = 0.05  # part of the moves that end a cooling at temperature 0
 MANY_CORES = 8192  # beyond so many, moves grow with the square root of the cores only, and there is one start
+LONG_START = 8  # that one is as long as all starts, or as so many
 MANY_EDGES = 48  # beyond so many a core, moves shrink as the edges grow
 FREE, BLOCKED = -1, -2
 
@@ -63,7 +65,10 @@ def anneal(
         many = edges.cores > MANY_CORES
         with ThreadPoolExecutor(max(1, threads)) as pool:
             search = _Search(edges, chip, crossing_hops, seed, pool)
-            found = search.start(grid, 1 if many else effort.starts, effort.start_moves)
+            starts, moves = effort.starts, effort.start_moves
+            if many:
+                starts, moves = 1, moves * min(starts, LONG_START)
+            found = search.start(grid, starts, moves)
             left = min(1 if many else effort.finalists, len(found))
             while left:
                 found = sorted(found[:left] + search.go_on(found[:left], effort.round_moves), key=_by_cost)
@@ -132,8 +137,12 @@ class _Search:
     def start(self, grid: Array, count: int, moves_per_core: int) -> list[_Found]:
         """`count` placements that began hot, best first."""
         if self.chip.chips > 1:
-            sharing = _Cooling(SHARING_MOVES * moves_per_core, SHARING, self.widest, crossings=True)
-            within = _Cooling(moves_per_core, (SHARED, MIDDLING), max(self.chip.mesh_x, self.chip.mesh_y))
+            side = max(self.chip.mesh_x, self.chip.mesh_y)
+            hot = SHARING_HOTTEST * max(self.chip.chips_x, self.chip.chips_y)
+            sharing = _Cooling(
+                SHARING_MOVES * moves_per_core, (hot, SHARING_COLDEST), max(1, self.widest // 2), crossings=True
+            )
+            within = _Cooling(moves_per_core, (SHARED, MIDDLING), side)
             return self._run([grid] * count, (sharing, within))
         hot = max(HOTTEST * np.sqrt(self.edges.cores), WARM)
         return self._run([grid] * count, (_Cooling(moves_per_core, (hot, MIDDLING), self.widest),))

@@ -98,7 +98,10 @@ def test_requires() -> None:
 
 def test_takes() -> None:
     takes = named(Do, name="takes", takes=Netlist)
-    with pytest.raises(CompileError, match=r"^pipeline: takes takes a core netlist, not an nn graph$"):
+    with pytest.raises(
+        CompileError,
+        match=r"^pipeline: takes takes a core netlist, not an nn graph\n  hint: run partition-cores before it$",
+    ):
         run(takes())
     assert run(takes(), module=example()).module == example()
 

@@ -149,6 +149,13 @@ def test_too_few_cores_names_the_largest_layers() -> None:
     )
 
 
+def test_a_network_that_only_defects_keep_off_the_chip() -> None:
+    a = conv(np.random.default_rng(6), "x", (4, 1, 1), "a", 4, density=1.0)
+    graph = Graph("one", (Value("x", spikes(4, 1, 1)),), (a,), ("a",))
+    with pytest.raises(CompileError, match=r"chip has 0; .*\n  hint: defective: 1; another chip"):
+        compile_graph(graph, replace(TINY, mesh_x=1, mesh_y=1, defects=frozenset({(0, 0)})))
+
+
 def test_defects_stay_free_and_the_seed_decides() -> None:
     rng = np.random.default_rng(7)
     a = conv(rng, "x", (4, 3, 3), "a", 4, density=1.0)
