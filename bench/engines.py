@@ -88,7 +88,7 @@ def median_ratio(above: list[float], below: list[float]) -> float:
 
 def feed(engine: Engine, ticks: int, rng: np.random.Generator) -> Callable[[], float]:
     """A contestant: runs `ticks` ticks of random frames and returns their number."""
-    pins = (rng.random((ticks, engine.config.input_pins)) < 0.4).astype(np.uint8)
+    pins = rng.random((ticks, engine.config.input_pins)) < 0.4
 
     def work() -> float:
         engine.run(ticks, pins)

@@ -160,8 +160,8 @@ class Engine(ABC):
 
         Args:
             ticks: how many.
-            pins: uint8 {0, 1} [ticks, input pins]: row i holds the spikes with source tick self.tick + i; each is due
-                input_delay ticks later on every axon its pin connects to.
+            pins: bool, or uint8 {0, 1} (checked), [ticks, input pins]: row i holds the spikes with source tick
+                self.tick + i; each is due input_delay ticks later on every axon its pin connects to.
             events: spikes straight to axons; source ticks must lie in self.tick .. self.tick + ticks - 1.
             record: bool [cores, neurons]: the neurons whose spikes to return.
             probes: int32 [n, 2] of (core, neuron): the neurons whose potentials to return.
@@ -179,15 +179,19 @@ def check_run_arguments(
     events: Events | None = None,
     record: Array | None = None,
     probes: Array | None = None,
-) -> None:
-    """Raises InputError where an argument of `Engine.run` does not fit the chip; every engine calls it first."""
+) -> Array | None:
+    """The pins as contiguous uint8; every engine calls it first.
+
+    Raises:
+        InputError: an argument of `Engine.run` does not fit the chip.
+    """
     if ticks < 0:
         raise InputError(f"{ticks} ticks to run; the least is 0")
     if pins is not None:
-        if pins.dtype != np.uint8 or pins.shape != (ticks, config.input_pins):
-            expected = f"uint8[{ticks}, {config.input_pins}]"
+        if pins.dtype not in (np.uint8, np.bool_) or pins.shape != (ticks, config.input_pins):
+            expected = f"uint8 or bool[{ticks}, {config.input_pins}]"
             raise InputError(f"input pins are {pins.dtype}{list(pins.shape)}; expected {expected} (ticks, input pins)")
-        if pins.size and int(pins.max()) > 1:
+        if pins.dtype == np.uint8 and pins.size and int(pins.max()) > 1:
             row, pin = np.argwhere(pins > 1)[0]
             raise InputError(f"tick {tick + row}, input pin {pin}: value {pins[row, pin]}; a spike is 0 or 1")
     if events is not None:
@@ -207,6 +211,7 @@ def check_run_arguments(
                 f"probe of core {core}, neuron {neuron}; "
                 f"the chip has {config.n_cores} cores of {config.neurons} neurons"
             )
+    return None if pins is None else np.ascontiguousarray(pins).view(np.uint8)
 
 
 def _check_events(config: ChipConfig, tick: int, ticks: int, events: Events) -> None:

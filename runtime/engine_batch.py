@@ -91,8 +91,7 @@ class BatchEngine(Engine):
         record: Array | None = None,
         probes: Array | None = None,
     ) -> RunResult:
-        check_run_arguments(self.config, self.tick, ticks, pins, events, record, probes)
-        pins = None if pins is None else np.ascontiguousarray(pins)
+        pins = check_run_arguments(self.config, self.tick, ticks, pins, events, record, probes)
         record = None if record is None else np.ascontiguousarray(record)
         sampled = SampledTicks(self.tick, ticks)
         if len(self._parts) == 1:

@@ -69,7 +69,7 @@ class NumpyEngine(Engine):
         probes: Array | None = None,
     ) -> RunResult:
         config = self.config
-        check_run_arguments(config, self.tick, ticks, pins, events, record, probes)
+        pins = check_run_arguments(config, self.tick, ticks, pins, events, record, probes)
         outputs = np.zeros((ticks, config.output_pins), np.uint8)
         recorded: list[Array] = []
         potentials = None if probes is None else np.zeros((ticks, len(probes)), np.int32)

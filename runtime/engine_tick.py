@@ -70,7 +70,7 @@ class TickEngine(Engine):
         record: Array | None = None,
         probes: Array | None = None,
     ) -> RunResult:
-        check_run_arguments(self.config, self.tick, ticks, pins, events, record, probes)
+        pins = check_run_arguments(self.config, self.tick, ticks, pins, events, record, probes)
         return self.advance(SampledTicks(self.tick, ticks), ticks, pins, events, record, probes)
 
     def advance(

@@ -17,6 +17,7 @@ from tncc.runtime import _native
 from tncc.runtime.config import ChipConfig
 from tncc.runtime.engine import Events, SampledTicks, target_hops
 from tncc.runtime.engine_batch import BatchEngine
+from tncc.runtime.engine_numpy import NumpyEngine
 from tncc.runtime.engine_tick import TickEngine
 
 Array = npt.NDArray[Any]
@@ -245,6 +246,17 @@ def test_one_engine_in_two_threads_at_once_is_refused() -> None:
             refused = "another thread" in str(error)
     thread.join()
     assert refused
+
+
+def test_pins_may_be_truth_values(config: ChipConfig) -> None:
+    pins = np.random.default_rng(0).random((40, 2 * config.input_pins)) < 0.5
+    for engine in (TickEngine(config), BatchEngine(config), NumpyEngine(config)):
+        found = []
+        for given in (pins[:, ::2], pins[:, ::2].astype(np.uint8)):
+            engine.reset()
+            found.append(engine.run(40, given).outputs)
+        assert np.array_equal(*found)
+        assert found[0].any()
 
 
 def test_engines_say_what_does_not_fit(config: ChipConfig) -> None:
