@@ -32,9 +32,7 @@ def verify_graph(graph: Graph) -> None:
         raise ModuleInvalid(complaint, location)
     types = graph.types
     for name, kind in types.items():
-        if kind.size > MAX_ELEMENTS:
-            where = graph.producer[name].location if name in graph.producer else f"graph {graph.name}"
-            raise ModelTooLarge(f"{name} is {kind}: more than {MAX_ELEMENTS:,} elements a frame are too many", where)
+        check_size(name, kind, graph.producer[name].location if name in graph.producer else f"graph {graph.name}")
     for op in graph.ops:
         operands = [types[name].shape for name in op.inputs]
         shape = infer_shape(type(op), operands, dict(op.attributes()), shape=op.type.shape, location=op.location)
@@ -50,6 +48,12 @@ def verify_graph(graph: Graph) -> None:
                 op.location,
                 "infer_domains recomputes the type of every op",
             )
+
+
+def check_size(name: str, kind: TensorType, where: object) -> None:
+    """Raises ModelTooLarge where a frame of a value would be too large to compute anything from it."""
+    if kind.size > MAX_ELEMENTS:
+        raise ModelTooLarge(f"{name} is {kind}: more than {MAX_ELEMENTS:,} elements a frame are too many", where)
 
 
 def ssa_violations(graph: Graph) -> Iterator[tuple[object, str]]:

@@ -17,6 +17,7 @@ from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
 
 TERMS = 8  # longer sums are left alone
+DEPTH = 64  # and so are those that many ops away
 Term = tuple[str, int]  # spikes or signs, and the sign they count with
 
 
@@ -33,9 +34,10 @@ class DistributeSums(Pass):
     def run(self, module: Module, chip: Chip) -> Module:
         assert isinstance(module, Graph)
         build = Builder(module)
+        sums = _Sums(module, build)
         for op in module.ops:
             reads_sum = isinstance(op, Conv2d | Linear) and feeds_spikes(module, op.output)
-            terms = _terms(module, build, op.inputs[0]) if reads_sum else []
+            terms = sums.terms(op.inputs[0]) if reads_sum else []
             if len(terms) < 2:
                 build.append(op)
             elif isinstance(op, Conv2d):
@@ -64,23 +66,36 @@ def _layer_on_all(build: Builder, op: Linear, terms: list[Term]) -> None:
     build.append(replace(op, inputs=(joined,), weight=weight, location=location))
 
 
-def _terms(graph: Graph, build: Builder, name: str) -> list[Term]:
-    """The spikes or signs that `name` is the sum of; [] where it is no such sum or a long one."""
-    if graph.types[name].domain in (Domain.SPIKES, Domain.SIGNS):
-        return [(name, 1)]
-    op = graph.producer.get(name)
-    if isinstance(op, Binary) and op.kind in ("add", "sub"):
-        left, right = (_terms(graph, build, operand) for operand in op.inputs)
-        alike = all(graph.types[operand].shape == op.type.shape for operand in op.inputs)
-        if not left or not right or not alike or len(left) + len(right) > TERMS:
-            return []
-        return left + [(term, sign if op.kind == "add" else -sign) for term, sign in right]
-    if op is not None and isinstance(op, WIRING) and not isinstance(op, Concat):
-        moved = []
-        for term, sign in _terms(graph, build, op.inputs[0]):
-            output = build.fresh(f"{op.output}/{term}")
-            attributes = dict(op.attributes())
-            build.add(type(op), (term,), output, op.location, shape=op.type.shape, **attributes)
-            moved.append((output, sign))
-        return moved
-    return []
+class _Sums:
+    """Which values of a graph are sums of spikes or signs."""
+
+    def __init__(self, graph: Graph, build: Builder) -> None:
+        self.graph, self.build = graph, build
+        self._known: dict[str, list[Term]] = {}
+
+    def terms(self, name: str, depth: int = 0) -> list[Term]:
+        """The spikes or signs that `name` is the sum of; [] where it is no such sum or a long one."""
+        if name not in self._known:
+            self._known[name] = self._find(name, depth) if depth < DEPTH else []
+        return self._known[name]
+
+    def _find(self, name: str, depth: int) -> list[Term]:
+        types = self.graph.types
+        if types[name].domain in (Domain.SPIKES, Domain.SIGNS):
+            return [(name, 1)]
+        op = self.graph.producer.get(name)
+        if isinstance(op, Binary) and op.kind in ("add", "sub"):
+            left, right = (self.terms(operand, depth + 1) for operand in op.inputs)
+            alike = all(types[operand].shape == op.type.shape for operand in op.inputs)
+            if not left or not right or not alike or len(left) + len(right) > TERMS:
+                return []
+            return left + [(term, sign if op.kind == "add" else -sign) for term, sign in right]
+        if op is not None and isinstance(op, WIRING) and not isinstance(op, Concat):
+            moved = []
+            for term, sign in self.terms(op.inputs[0], depth + 1):
+                output = self.build.fresh(f"{op.output}/{term}")
+                attributes = dict(op.attributes())
+                self.build.add(type(op), (term,), output, op.location, shape=op.type.shape, **attributes)
+                moved.append((output, sign))
+            return moved
+        return []

@@ -9,7 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError, NotOneSum, NotOneThreshold, PassMisplaced, PipelineInvalid, RoundingDecides
+from tncc.errors import (
+    CompileError,
+    NotOneSum,
+    NotOneThreshold,
+    PassMisplaced,
+    PipelineInvalid,
+    RoundingDecides,
+    SignThreeValued,
+)
 from tncc.ir.builder import Builder
 from tncc.ir.chip import Chip
 from tncc.ir.cone import live, trace
@@ -260,9 +268,17 @@ class _Fold:
             spikes = (value == 0) | (value == 1)
             if not np.all(spikes | ~reachable):
                 at = tuple(np.argwhere(~spikes & reachable)[0])
+                sum_there = self._shown(sums[at[0]], at[1:])
+                if sign := next((op for op in self.cone.ops if getattr(op, "kind", "") == "strict_sign"), None):
+                    raise SignThreeValued(
+                        f"output channel {channel[at[1:]]}: Sign gives 0 where the integer sum is {sum_there}, and the "
+                        f"result is then {value[at]}; a spike is 0 or 1",
+                        sign.location,
+                        "write x >= 0, cast to float, in its place",
+                    )
                 raise NotOneThreshold(
                     f"output channel {channel[at[1:]]}: the result is {value[at]} where the integer sum is "
-                    f"{self._shown(sums[at[0]], at[1:])}; a spike is 0 or 1",
+                    f"{sum_there}; a spike is 0 or 1",
                     self._location(),
                 )
             fires = (value == 1) & reachable

@@ -9,10 +9,13 @@ from tncc.errors import ChipTooSmall, PassMisplaced, PipelineInvalid
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph
 from tncc.ir.netlist import Netlist
+from tncc.ir.ops import SpikingConv2d
 from tncc.passes.base import Module, Pass
 from tncc.passes.mapping.emit import emit
 from tncc.passes.mapping.search import search
 from tncc.passes.mapping.wiring import resolve
+
+SEARCHABLE = 1 << 20  # neurons of a layer; on smaller ones the search says by how many cores the chip is too small
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,28 @@ class PartitionCores(Pass):
             raise PipelineInvalid(f"input_fanout is {self.input_fanout!r}; it is host or splitters", self.name)
         if self.beam < 1:
             raise PipelineInvalid(f"beam is {self.beam}; it must be at least 1", self.name)
+        _check_neurons(module, chip)
         network = resolve(module, chip)
         input_levels = 1 if self.input_fanout == "splitters" else 0
         decisions = search(network, chip, self.beam, input_levels)
         netlist = emit(network, chip, decisions, input_levels)
         _check_size(netlist, chip)
         return netlist
+
+
+def _check_neurons(graph: Graph, chip: Chip) -> None:
+    """Refuses at once, before any search, a layer that alone has more neurons than the chip."""
+    for op in graph.ops:
+        if isinstance(op, SpikingConv2d) and op.type.size > max(chip.cores * chip.neurons, SEARCHABLE):
+            raise ChipTooSmall(
+                f"the layer has {op.type.size:,} neurons; {_what(chip)} {chip.cores * chip.neurons:,}",
+                op.location,
+                "a smaller map, larger strides, or an array of chips (--chips)",
+            )
+
+
+def _what(chip: Chip) -> str:
+    return f"{chip.chips_x} x {chip.chips_y} chips have" if chip.chips > 1 else "the chip has"
 
 
 def _check_size(netlist: Netlist, chip: Chip) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -22,6 +22,7 @@ from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph, Value
 from tncc.ir.infer import infer_domains
 from tncc.ir.ops import (
+    ELEMENTWISE,
     WIRING,
     AveragePool2d,
     Clip,
@@ -79,19 +80,28 @@ def _typed_inputs(graph: Graph, choice: str) -> Graph:
         return graph
     inputs = tuple(
         Value(value.name, TensorType(Domain.SPIKES, value.type.shape))
-        if choice == "spikes" or _all_readers(graph, value.name, _is_trinary)
+        if choice == "spikes" or _all_readers(graph, value.name, _is_trinary, lambda op: isinstance(op, WIRING))
         else value
         for value in graph.inputs
     )
     return graph if inputs == graph.inputs else infer_domains(replace(graph, inputs=inputs))
 
 
-def _all_readers(graph: Graph, name: str, test: Callable[[Op], bool], through: tuple[type[Op], ...] = WIRING) -> bool:
-    """Whether something reads a value, and everything that does, through wiring, passes the test."""
-    readers = graph.consumers[name]
-    return bool(readers) and all(
-        _all_readers(graph, op.output, test, through) if isinstance(op, through) else test(op) for op in readers
-    )
+def _all_readers(graph: Graph, name: str, test: Callable[[Op], bool], passes_on: Callable[[Op], bool]) -> bool:
+    """Whether every reader of a value, through ops that pass it on, satisfies the test, and there are readers."""
+    pending, seen = [name], {name}
+    while pending:
+        readers = graph.consumers[pending.pop()]
+        if not readers:
+            return False
+        for op in readers:
+            if passes_on(op):
+                if op.output not in seen:
+                    seen.add(op.output)
+                    pending.append(op.output)
+            elif not test(op):
+                return False
+    return True
 
 
 def _is_trinary(op: Op) -> bool:
@@ -99,16 +109,33 @@ def _is_trinary(op: Op) -> bool:
 
 
 def _two_valued(graph: Graph) -> Graph:
-    """The graph where a sign(x) that only layers read counts as {-1, +1}; fold-thresholds sees to it that it is."""
+    """The graph where a sign(x) counts as {-1, +1} if all that comes of it is binary before it leaves the chip.
 
-    def strict(op: Op) -> Op:
-        if not (isinstance(op, Unary) and op.kind == "sign" and op.type.domain is Domain.INT):
-            return op
-        layers_only = _all_readers(graph, op.output, lambda reader: isinstance(reader, LAYERS), MOVES)
-        return replace(op, kind="strict_sign") if layers_only else op
+    Layers may read it, and elementwise ops that make two values of two, as (sign(x) + 1) / 2. That x is never 0 is for
+    fold-thresholds to see at all sums that can be, and for a session to see at the host's values of every frame.
+    """
+    unary = [op for op in graph.ops if isinstance(op, Unary) and op.type.domain is Domain.INT]
+    signs = {op.output for op in unary if op.kind == "sign"}
+    strict = _with_strict(graph, signs) if signs else graph
 
-    rewritten = graph.with_ops([strict(op) for op in graph.ops])
-    return graph if rewritten == graph else infer_domains(rewritten)
+    def is_binary(op: Op, types: Mapping[str, TensorType]) -> bool:
+        return types[op.output].domain in (Domain.SPIKES, Domain.SIGNS)
+
+    def fits(op: Op) -> bool:
+        # what is binary for a three-valued sign too, as sign(sign(x) + 0.1), needs no promise
+        made_binary = isinstance(op, ELEMENTWISE) and is_binary(op, strict.types) and not is_binary(op, graph.types)
+        return isinstance(op, LAYERS) or made_binary
+
+    def passes_on(op: Op) -> bool:
+        return isinstance(op, MOVES) or (isinstance(op, ELEMENTWISE) and not is_binary(op, strict.types))
+
+    fit = {name for name in signs if _all_readers(strict, name, fits, passes_on)}
+    return strict if fit == signs else _with_strict(graph, fit)
+
+
+def _with_strict(graph: Graph, signs: set[str]) -> Graph:
+    ops = [replace(op, kind="strict_sign") if isinstance(op, Unary) and op.output in signs else op for op in graph.ops]
+    return infer_domains(graph.with_ops(ops)) if signs else graph
 
 
 class _Partition:
@@ -158,17 +185,36 @@ class _Partition:
             for op in self.graph.ops:
                 if isinstance(op, Unary) and op.kind == "sign" and op.inputs[0] in sums:
                     raise SignThreeValued(
-                        "Sign is three-valued (0 at 0), so it makes no spikes unless only layers read it",
+                        "Sign is three-valued (0 at 0): it makes spikes only where layers or (sign(x) + 1) / 2 read it",
                         op.location,
                         "write x >= 0, cast to float, in its place",
                     )
+            found = (
+                "the model has no spiking layer: no weighted layer reads spikes {0, 1} and ends in a binary activation"
+            )
+            reader = self._host_operator_behind_layers()
             raise NoSpikingLayer(
-                "the model has no spiking layer: no weighted layer reads spikes {0, 1} and ends in a binary activation",
-                self.graph.name,
+                found if reader is None else f"{found}; sums end in {reader.op_type}, which only the host computes",
+                self.graph.name if reader is None else reader.location,
                 "a spiking layer is Conv or Gemm with trinary weights, then x >= threshold, cast to float; its input "
                 "is such an activation, or the model input with {0, 1} data (inputs=spikes)",
             )
         return neurons
+
+    def _host_operator_behind_layers(self) -> HostOp | None:
+        """The first operator that only the host computes and that reads, from afar, a weighted sum of binary values."""
+        binary: set[str] = set()
+        weighted: set[str] = set()
+        for op in self.graph.ops:
+            if weighted.intersection(op.inputs):
+                if isinstance(op, HostOp):
+                    return op
+                weighted.add(op.output)
+            elif binary.intersection(op.inputs):
+                (weighted if isinstance(op, LAYERS) else binary).add(op.output)
+            elif op.inputs and self._is_binary(op.output):
+                binary.add(op.output)
+        return None
 
     def _check_neuron(self, neuron: Op) -> None:
         """Raises CompileError unless `neuron` is computed from weighted sums of spikes by ops the IR models."""

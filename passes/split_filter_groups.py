@@ -100,10 +100,12 @@ def split_groups(used: Array, groups: Array, limit: int) -> Array:
     used: bool [features, axons], at most `limit` a row. groups: int64 [features].
     """
     parts = np.zeros(groups.size, np.int64)
-    for group in range(int(groups.max(initial=-1)) + 1):
-        members = np.flatnonzero(groups == group)
-        if np.count_nonzero(used[members].any(axis=0)) > limit:
-            parts[members] = _by_similarity(used[members], limit)
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    unions = np.logical_or.reduceat(used[order], starts) if groups.size else used
+    for group in np.flatnonzero(unions.sum(axis=1) > limit):
+        members = np.split(order, starts[1:])[group]
+        parts[members] = _by_similarity(used[members], limit)
     _, first, label = np.unique(groups * (parts.max() + 1) + parts, return_index=True, return_inverse=True)
     rank = np.empty(first.size, np.int32)
     rank[np.argsort(first, kind="stable")] = np.arange(first.size, dtype=np.int32)

@@ -154,3 +154,14 @@ def qdq_wide_weights(net: Net) -> onnx.ModelProto:
         weight = net.add("DequantizeLinear", codes, scale, np.zeros(out, np.int8), axis=0)
         x = net.step(net.add("Conv", x, weight))
     return net.model(x)
+
+
+@family
+def sign_shifted_to_spikes(net: Net) -> onnx.ModelProto:
+    """(sign(x) + 1) / 2 on sums that are never 0, and 1 - (1 - sign(x)) / 2."""
+    x = net.conv(net.input(1, 8, 8), net.real(4, 1, 3, 3), 1)
+    x = net.add("Div", net.add("Add", net.add("Sign", x), f32(1)), f32(2))
+    x = net.add("Sign", net.add("Conv", x, net.trinary(6, 4, 3, 3), net.real(6)))
+    x = net.add("Mul", net.add("Add", x, f32(1)), f32(0.5))
+    x = net.add("Sign", net.add("Conv", x, net.trinary(6, 6, 1, 1), net.real(6)))
+    return net.model(net.add("Sub", f32(1), net.add("Div", net.add("Sub", f32(1), x), f32(2))))

@@ -46,6 +46,9 @@ def remark_of(op: SpikingConv2d, in_shape: tuple[int, ...], plan: Plan, chip: Ch
 
 def partial_sums_hint(op: SpikingConv2d, in_shape: tuple[int, ...], chip: Chip) -> str:
     """What --allow-partial-sums would do for a layer whose filters no core holds."""
+    nonzero = int(np.count_nonzero(op.weight.reshape(len(op.weight), -1), axis=1).max())
+    if nonzero > chip.axons**2:  # planning would take minutes
+        return f"{nonzero:,} nonzero weights in one filter are far beyond what partial sums can add up"
     found = plan_of(op, in_shape, chip)
     if isinstance(found, Plan):
         return f"--allow-partial-sums computes it exactly in stages: {cost_text(op, found)}"

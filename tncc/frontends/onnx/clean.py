@@ -21,14 +21,24 @@ from tncc.errors import (
     ConstantNotComputable,
     InterfaceUnsupported,
     ModelInvalid,
+    ModelTooLarge,
     OperatorUnsupported,
     ShapeNotFixed,
 )
-from tncc.frontends.onnx.evaluate import MAX_IR_VERSION, CannotEvaluate, evaluate, is_foldable, why_not_runnable
+from tncc.frontends.onnx.evaluate import (
+    MAX_BYTES,
+    MAX_IR_VERSION,
+    CannotEvaluate,
+    evaluate,
+    is_foldable,
+    why_not_runnable,
+)
 from tncc.frontends.onnx.probes import BATCH, PROBES, Probe, attribute, initializers, replace_all, resolve_shapes
 from tncc.frontends.onnx.quantizers import lower_quantizers
 
 Array = npt.NDArray[Any]
+
+MAX_NODES = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +135,34 @@ def _inline(model: onnx.ModelProto, where: object) -> onnx.ModelProto:
         return model
     import onnx.inliner
 
+    _check_function_sizes(model, where)
     try:
         return onnx.inliner.inline_local_functions(model)
     except Exception as error:  # the C++ inliner's errors share no base class
         raise ModelInvalid(f"its local functions cannot be inlined: {error}", where) from None
+
+
+def _check_function_sizes(model: onnx.ModelProto, where: object) -> None:
+    """Functions that call functions may stand for more nodes than there are atoms; the checker refuses recursion."""
+    bodies = {(function.domain, function.name): function.node for function in model.functions}
+    sizes: dict[tuple[str, str], int] = {}
+    pending = list(bodies)
+    while pending:
+        key = pending[-1]
+        called = [(node.domain, node.op_type) for node in bodies[key]]
+        unknown = [inner for inner in called if inner in bodies and inner not in sizes]
+        if unknown:
+            pending += unknown
+            continue
+        sizes[key] = sum(sizes.get(inner, 1) for inner in called)
+        pending.pop()
+    nodes = sum(sizes.get((node.domain, node.op_type), 1) for node in model.graph.node)
+    if nodes > MAX_NODES:
+        raise ModelTooLarge(
+            f"its local functions stand for {nodes:,} nodes; up to {MAX_NODES:,} are taken",
+            where,
+            "export without functions",
+        )
 
 
 def _simplify(model: onnx.ModelProto, where: object) -> onnx.ModelProto:
@@ -220,16 +254,24 @@ def _fold(model: onnx.ModelProto) -> None:
     constants = initializers(model)
     fresh: dict[str, Array] = {}
     kept = []
+    uses = Counter(name for node in model.graph.node for name in node.input)
+    uses.update(value.name for value in model.graph.output)
+    room = MAX_BYTES
     for node in model.graph.node:
         if is_foldable(node) and node.output and all(name in constants for name in node.input if name):
             try:
-                results = evaluate(node, constants, model.opset_import)
+                results = evaluate(node, constants, model.opset_import, room)
             except CannotEvaluate as error:
                 raise ConstantNotComputable(
                     f"{node.op_type} of constants cannot be computed: {error}", node.name
                 ) from None
             constants |= results
             fresh |= results
+            room -= sum(value.nbytes for value in results.values())
+            uses.subtract(node.input)
+            for name in {name for name in node.input if not uses[name]} & fresh.keys():
+                room += fresh.pop(name).nbytes
+                del constants[name]
         else:
             kept.append(node)
     replace_all(model.graph.node, kept)

@@ -14,7 +14,7 @@ import onnx.shape_inference
 
 Array = npt.NDArray[Any]
 
-MAX_ELEMENTS = 1 << 27
+MAX_BYTES = 1 << 28  # of all that a model computes from constants
 MAX_IR_VERSION = 10  # what every supported ONNX Runtime reads
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
@@ -31,9 +31,12 @@ def is_foldable(node: onnx.NodeProto) -> bool:
 
 
 def evaluate(
-    node: onnx.NodeProto, operands: Mapping[str, Array], opsets: Sequence[onnx.OperatorSetIdProto]
+    node: onnx.NodeProto,
+    operands: Mapping[str, Array],
+    opsets: Sequence[onnx.OperatorSetIdProto],
+    room: int = MAX_BYTES,
 ) -> dict[str, Array]:
-    """The node's results by name, given all its inputs by name.
+    """The node's results by name, given all its inputs by name; they may take `room` bytes.
 
     Raises:
         CannotEvaluate: see there.
@@ -57,9 +60,11 @@ def evaluate(
     try:
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
         for value in inferred.graph.output:
-            dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-            if math.prod(dims) > MAX_ELEMENTS:
-                raise CannotEvaluate(f"its result would have {math.prod(dims)} elements")
+            elements = math.prod(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+            if elements * 4 > MAX_BYTES:
+                raise CannotEvaluate(f"its result would have {elements} elements")
+            if elements * 4 > room:
+                raise CannotEvaluate(f"the model's computed constants would take more than {MAX_BYTES:,} bytes")
         results = _session(model).run(outputs, {})
     except CannotEvaluate:
         raise

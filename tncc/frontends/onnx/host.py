@@ -79,8 +79,9 @@ def _cut(
         if part == "suffix":
             value.type.tensor_type.elem_type = FLOAT
             boundary.decode(name, tensor)
-        value.type.tensor_type.shape.dim[0].Clear()
-        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+        for dim in value.type.tensor_type.shape.dim[:1]:  # none where ONNX infers no shape, as behind QGemm
+            dim.Clear()
+            dim.dim_param = BATCH
         values_in.append(value)
     for name in targets:
         tensor = tensors[name]

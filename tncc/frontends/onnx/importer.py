@@ -24,6 +24,7 @@ from tncc.ir.location import Location
 from tncc.ir.ops import Op
 from tncc.ir.types import Domain, TensorType
 from tncc.ir.value_sets import Values
+from tncc.ir.verify import check_size
 
 Array = npt.NDArray[Any]
 
@@ -113,6 +114,7 @@ class Node:
 
 Import = Callable[["Importer", Node], None]
 IMPORTERS: dict[str, Import] = {}
+DOMAINS = ("", "ai.onnx", "com.microsoft")
 
 
 def imports(*op_types: str) -> Callable[[Import], Import]:
@@ -164,11 +166,13 @@ class Importer:
             op_class, [self.shapes[name] for name in inputs], attributes, shape=shape, location=self.location
         )
         values = infer_values(op_class, [self.values[name] for name in inputs], attributes, location=self.location)
+        kind = TensorType(values.domain, found)
+        check_size(output, kind, self.location)
         self.ops.append(
             op_class(
                 inputs=inputs,
                 output=output,
-                type=TensorType(values.domain, found),
+                type=kind,
                 location=self.location,
                 **attributes,
             )
@@ -231,6 +235,7 @@ class Importer:
             shape = self.probes[0].shapes[declared.name][1:]
             domain = Domain.SPIKES if element_type == BOOL else Domain.INT if element_type in INTEGERS else Domain.REAL
             inputs.append(Value(declared.name, TensorType(domain, shape)))
+            check_size(declared.name, inputs[-1].type, f"graph {name}")
             self.values[declared.name], self.shapes[declared.name] = Values.of_domain(domain), shape
             self.tensors[declared.name] = Tensor(declared.name, shape, element_type)
         opset = next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))
@@ -251,7 +256,7 @@ class Importer:
             attributes,
             opset,
         )
-        handler = IMPORTERS.get(proto.op_type) if proto.domain in ("", "ai.onnx") else None
+        handler = IMPORTERS.get(proto.op_type) if proto.domain in DOMAINS else None
         mark = len(self.ops)
         try:
             if handler is None:
@@ -323,6 +328,6 @@ def import_graph(cleaned: Cleaned, name: str) -> Graph:
     Raises:
         CompileError: shapes that do not fit together.
     """
-    from tncc.frontends.onnx import elementwise, layers, wiring  # noqa: F401  (they fill IMPORTERS)
+    from tncc.frontends.onnx import elementwise, layers, quantized, wiring  # noqa: F401  (they fill IMPORTERS)
 
     return Importer(cleaned).run(name)

@@ -64,7 +64,7 @@ def _finish(importer: Importer, node: Node, value: str, x: Tensor) -> None:
     if len(x.shape) == 2:
         channels, _, width = importer.shapes[value]
         value = importer.emit(ops.Reshape, (value,), output, shape=(channels, width))
-    importer.define(output, value, FLOAT)
+    importer.define(output, value, importer.probes[0].element_types.get(output, FLOAT))
 
 
 def _step_name(importer: Importer, node: Node, x: Tensor, last: bool) -> str:
@@ -76,12 +76,34 @@ def _step_name(importer: Importer, node: Node, x: Tensor, last: bool) -> str:
 def _float_weight(weight: Array) -> Array:
     if weight.dtype != np.float32:
         raise NotModelled(f"weights are {weight.dtype}")
+    if not weight.size:
+        raise NotModelled("there are no weights")
     return weight
 
 
 @imports("Conv")
 def conv(importer: Importer, node: Node) -> None:
     x, weight, bias = node.tensor(0), _float_weight(node.constant(1)), node.optional_constant(2)
+    biased = bias is not None and bool(np.any(bias))
+    value = _convolved(importer, node, x, weight, _step_name(importer, node, x, not biased))
+    if biased:
+        assert bias is not None
+        added = importer.constant(bias.reshape(-1, 1, 1), node.input_names[2])
+        value = importer.emit(ops.Binary, (value, added), _step_name(importer, node, x, True), kind="add")
+    _finish(importer, node, value, x)
+
+
+def convolution(importer: Importer, node: Node, x: Tensor, weight: Array, output: str) -> str:
+    """The sums of a node's convolution under the name `output`, with a height only where `x` has one."""
+    if len(x.shape) == 3:
+        return _convolved(importer, node, x, weight, output)
+    value = _convolved(importer, node, x, weight, importer.fresh(f"{output}.map"))
+    channels, _, width = importer.shapes[value]
+    return importer.emit(ops.Reshape, (value,), output, shape=(channels, width))
+
+
+def _convolved(importer: Importer, node: Node, x: Tensor, weight: Array, output: str) -> str:
+    """The sums of a node's convolution as a map, under the name `output`."""
     spatial = _spatial(x)
     if weight.ndim != spatial + 2:
         raise NotModelled("the weight's rank does not fit the input's")
@@ -93,22 +115,16 @@ def conv(importer: Importer, node: Node) -> None:
     if x.name in importer.padded:
         x, more = importer.padded[x.name]
         pads = (pads[0] + more[0], pads[1] + more[1], pads[2] + more[2], pads[3] + more[3])
-    biased = bias is not None and bool(np.any(bias))
-    value = importer.emit(
+    return importer.emit(
         ops.Conv2d,
         (_as_map(importer, x),),
-        _step_name(importer, node, x, not biased),
+        output,
         weight=weight,
         strides=strides,
         pads=pads,
         dilations=dilations,
         groups=int(node.get("group", 1)),
     )
-    if biased:
-        assert bias is not None
-        added = importer.constant(bias.reshape(-1, 1, 1), node.input_names[2])
-        value = importer.emit(ops.Binary, (value, added), _step_name(importer, node, x, True), kind="add")
-    _finish(importer, node, value, x)
 
 
 @imports("Gemm")

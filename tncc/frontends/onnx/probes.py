@@ -21,6 +21,7 @@ BATCH = "batch"
 # Two batch sizes: what differs between them, and only that, depends on the batch.
 PROBES = (5, 7)
 MAX_SHAPE_ELEMENTS = 1 << 22  # larger intermediate results are not shape computations
+MAX_SHAPE_DATA = 1 << 12  # larger initializers are no shapes, axes or repeats
 BROADCASTING = {"Add", "Sub", "Mul", "Div", "Min", "Max", "Where", "And", "Or", "Xor", "Equal"}
 BROADCASTING |= {"Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
 
@@ -101,13 +102,12 @@ def _broadcasts(node: onnx.NodeProto, i: int, probe: Probe) -> bool:
 
 def _probe(model: onnx.ModelProto, batch: int, where: object) -> Probe:
     """Shapes and constants with the batch dimension fixed to `batch`."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    for value in copy.graph.input:
+    copy = _without_weights(model)
+    for value in copy.graph.input[: len(model.graph.input)]:
         dim = value.type.tensor_type.shape.dim[0]
         dim.Clear()
         dim.dim_value = batch
-    constants = initializers(copy)
+    constants = initializers(model)
     while True:
         try:
             inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True, strict_mode=True)
@@ -129,6 +129,19 @@ def _probe(model: onnx.ModelProto, batch: int, where: object) -> Probe:
             return Probe(batch, shapes, element_types, constants)
         replace_all(copy.graph.node, kept)
         copy.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in fresh.items())
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with initializers that are too large for a shape turned into inputs: inference need not copy them."""
+    graph = onnx.GraphProto(
+        name=model.graph.name, node=model.graph.node, input=model.graph.input, output=model.graph.output
+    )
+    for tensor in model.graph.initializer:
+        if math.prod(tensor.dims) <= MAX_SHAPE_DATA:
+            graph.initializer.append(tensor)
+        else:
+            graph.input.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
+    return onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import, graph=graph)
 
 
 def _shape_value(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from tncc.frontends.onnx.importer import Importer, Node, NotModelled, Tensor, imports
 from tncc.frontends.onnx.probes import PROBES
 from tncc.ir import ops
+from tncc.ir.types import Domain, TensorType
+from tncc.ir.verify import check_size
 
 
 def _frame_axis(node: Node, x: Tensor, axis: int) -> int:
@@ -108,7 +111,7 @@ def transpose(importer: Importer, node: Node) -> None:
 
 def _take(importer: Importer, node: Node, x: Tensor, indices: Any, axis: int) -> None:
     chosen = np.asarray(indices, np.int64)
-    if chosen.ndim == 1 and chosen.tolist() == list(range(x.shape[axis])):
+    if chosen.ndim == 1 and np.array_equal(chosen, np.arange(x.shape[axis])):
         importer.alias(node, x)
         return
     importer.result(node, ops.Gather, (x.name,), x.element_type, indices=chosen, axis=axis)
@@ -133,15 +136,15 @@ def slice_(importer: Importer, node: Node) -> None:
     axes = _vector(node, 3) or list(range(len(starts)))
     steps = _vector(node, 4) or [1] * len(starts)
     rank = len(x.shape) + 1
-    picks: list[tuple[int, list[int]]] = []
+    picks: list[tuple[int, range]] = []
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         if axis % rank == 0:
             if (start, step) != (0, 1) or end < 1 << 30:
                 raise NotModelled("slices the batch")
             continue
         size = x.shape[axis % rank - 1]
-        chosen = list(range(size)[slice(start, None if step < 0 and end < -size else end, step)])
-        if chosen != list(range(size)):
+        chosen = range(size)[slice(start, None if step < 0 and end < -size else end, step)]
+        if chosen != range(size):
             picks.append((axis % rank - 1, chosen))
     value = x.name
     for i, (axis, chosen) in enumerate(picks, 1):
@@ -190,34 +193,29 @@ def expand(importer: Importer, node: Node) -> None:
     expected = importer.probes[0].shapes.get(node.outputs[0])
     if expected is None or len(expected) != len(x.shape) + 1 or expected[0] != PROBES[0]:
         raise NotModelled("the result's shape is not known or adds dimensions")
-    _repeat(
-        importer,
-        node,
-        x,
-        [np.zeros(n, np.int64) if m != n else None for m, n in zip(x.shape, expected[1:], strict=True)],
-    )
+    _repeat(importer, node, x, expected[1:], lambda size, new: np.zeros(new, np.int64))
 
 
 @imports("Tile")
 def tile(importer: Importer, node: Node) -> None:
     x, repeats = node.tensor(0), _vector(node, 1)
-    if repeats is None or repeats[0] != 1:
+    if repeats is None or len(repeats) != len(x.shape) + 1 or repeats[0] != 1:
         raise NotModelled("repeats the batch")
-    _repeat(
-        importer,
-        node,
-        x,
-        [np.tile(np.arange(size), n) if n != 1 else None for size, n in zip(x.shape, repeats[1:], strict=True)],
-    )
+    shape = tuple(size * n for size, n in zip(x.shape, repeats[1:], strict=True))
+    _repeat(importer, node, x, shape, lambda size, new: np.tile(np.arange(size), new // max(size, 1)))
 
 
-def _repeat(importer: Importer, node: Node, x: Tensor, picks: list[Any]) -> None:
-    """Gathers along every axis for which indices are given."""
-    chosen = [(axis, indices) for axis, indices in enumerate(picks) if indices is not None]
+def _repeat(
+    importer: Importer, node: Node, x: Tensor, shape: tuple[int, ...], indices: Callable[[int, int], Any]
+) -> None:
+    """Gathers along every axis that changes its size; `indices` (size, new size) says which elements."""
+    check_size(node.outputs[0], TensorType(Domain.REAL, shape), importer.location)
+    changed = [axis for axis, (size, new) in enumerate(zip(x.shape, shape, strict=True)) if size != new]
     value = x.name
-    for i, (axis, indices) in enumerate(chosen, 1):
-        name = node.outputs[0] if i == len(chosen) else importer.fresh(f"{node.outputs[0]}.{i}")
-        value = importer.emit(ops.Gather, (value,), name, indices=indices, axis=axis)
+    for i, axis in enumerate(changed, 1):
+        name = node.outputs[0] if i == len(changed) else importer.fresh(f"{node.outputs[0]}.{i}")
+        chosen = indices(x.shape[axis], shape[axis])
+        value = importer.emit(ops.Gather, (value,), name, indices=chosen, axis=axis)
     importer.define(node.outputs[0], value, x.element_type)
 
 
@@ -238,6 +236,8 @@ def pad(importer: Importer, node: Node) -> None:
     if len(x.shape) in (2, 3) and before[1] == after[1] == 0:
         quad = (0, before[2], 0, after[2]) if len(x.shape) == 2 else (before[2], before[3], after[2], after[3])
         importer.padded[node.outputs[0]] = (x, quad)
+    sizes = [size + first + last for size, first, last in zip(x.shape, before[1:], after[1:], strict=True)]
+    check_size(node.outputs[0], TensorType(Domain.REAL, tuple(sizes)), importer.location)
     steps = [axis for axis in range(1, rank) if before[axis] or after[axis]]
     current = x.name
     for i, axis in enumerate(steps, 1):
@@ -271,9 +271,7 @@ def resize(importer: Importer, node: Node) -> None:
     halved = node.get("coordinate_transformation_mode", "half_pixel") == "half_pixel"
     if not halved and node.get("nearest_mode", "round_prefer_floor") != "floor":
         raise NotModelled("rounds half down at odd places")
-    factors = [new // old for old, new in zip(x.shape, shape[1:], strict=True)]
-    sizes = zip(x.shape, factors, strict=True)
-    _repeat(importer, node, x, [np.repeat(np.arange(size), n) if n != 1 else None for size, n in sizes])
+    _repeat(importer, node, x, shape[1:], lambda size, new: np.repeat(np.arange(size), new // size))
 
 
 @imports("DepthToSpace", "SpaceToDepth")
