@@ -7,8 +7,9 @@ python=${PYTHON:-python3}
 cc=${CC:-gcc}
 base=build/sanitize
 flags="-fsanitize=address,undefined -fno-sanitize-recover=all"
+# the batch kernels are unrolled: tracking their variables for a debugger takes minutes
 # -fno-wrapv: Python's own flags would define signed overflow and so hide it
-CFLAGS="-g -fno-omit-frame-pointer -fno-wrapv $flags" LDFLAGS="$flags" \
+CFLAGS="-g -fno-omit-frame-pointer -fno-wrapv -fno-var-tracking $flags" LDFLAGS="$flags" \
     "$python" setup.py -q build --build-base "$base" --build-lib "$base/lib" build_ext --force
 preload="$("$cc" -print-file-name=libasan.so):$("$cc" -print-file-name=libubsan.so):$("$cc" -print-file-name=libstdc++.so.6)"
 if [ $# -eq 0 ]; then set -- tests/runtime; fi

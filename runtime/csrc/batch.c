@@ -172,7 +172,8 @@ static void add_samples(const tn_block *block, int64_t tick, size_t samples_befo
 {
     for (int w = 0; w < TN_ROW_WORDS; w++)
         if (block->sampled[w]) {
-            int64_t *to = sampled + TN_SAMPLED * (tn_samples_before(tick + 64 * w + __builtin_ctzll(block->sampled[w])) - samples_before);
+            int64_t at = tick + 64 * w + __builtin_ctzll(block->sampled[w]);
+            int64_t *to = sampled + TN_SAMPLED * (tn_samples_before(at) - samples_before);
             for (int k = 0; k < TN_SAMPLED; k++)
                 __atomic_fetch_add(&to[k], own->sampled[w][k], __ATOMIC_RELAXED);
         }

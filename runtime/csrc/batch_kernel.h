@@ -1,11 +1,14 @@
 /* The batch engine's kernels, written once and compiled for each instruction set.
  *
- * The including unit defines TN_FN (what functions are compiled for), TN_KERNELS (the table's name), TN_V (a vector
- * type with &, |, ^, ~), TN_LANES (vectors handled together, so that an index is loaded once for them), TN_FULL_ADDER(sum,
- * carry, a, b, c), TN_SPLAT(word), TN_SPLAT32(half a word), TN_LAST_AND(a, b): the last word of a, then all but the last of b,
- * TN_SHIFT(words, before, n): words << n | before >> (64 - n) for n in 1..15, and sums of weighted bits: bit_count = count_bits(row, wanted), the
- * bits set in both, and tally_add(&tally, count, &weight), which takes the low 32 bits of a
- * uint64_t; TN_ADD_WHERE(sum, bits, weight): sum + weight in the words where bits are not 0. */
+ * The including unit defines:
+ * - TN_FN, what functions are compiled for, and TN_KERNELS, the table's name;
+ * - TN_V, a vector type with &, |, ^, ~, and TN_LANES, vectors handled together, so that an index is loaded once for them;
+ * - TN_FULL_ADDER(sum, carry, a, b, c); TN_SPLAT(word), TN_SPLAT32(half a word);
+ * - TN_LAST_AND(a, b): the last word of a, then all but the last of b; TN_SHIFT(words, before, n):
+ *   words << n | before >> (64 - n) for n in 1..15; TN_SHIFT_LEFT and TN_SHIFT_RIGHT(words, n);
+ * - TN_ADD_WHERE(sum, bits, weight): sum + weight in the words where bits are not 0;
+ * - sums of weighted bits: bit_count = count_bits(row, wanted), the bits set in both; tally_add(&tally, count, &weight)
+ *   takes the low 32 bits of a uint64_t; tally_total(&tally). */
 
 #include <string.h>
 

@@ -71,7 +71,8 @@ typedef struct {
 } row_plan;
 
 /* items = 0..n - 1 sorted by key; begin[k]: where key k begins. begin has a place more than keys + 1 and is all 0. */
-static void sort_by_key(uint32_t *sorted, uint32_t *begin, const uint32_t *items, const uint32_t *key, size_t n, size_t keys)
+static void sort_by_key(uint32_t *sorted, uint32_t *begin, const uint32_t *items, const uint32_t *key, size_t n,
+                        size_t keys)
 {
     for (size_t i = 0; i < n; i++)
         begin[key[items[i]] + 2]++;
@@ -167,8 +168,8 @@ static tn_error plan_rows(const tn_batch_build_state *b)
                      calloc(n / 64 + 2, sizeof(uint64_t))};
     uint32_t *maker = calloc(n, sizeof *maker);
     out->signal_row = calloc(n, sizeof *out->signal_row);
-    int ok = plan.last && plan.in_use && plan.made && plan.made_begin && plan.ends && plan.ends_begin && plan.free && maker &&
-             out->signal_row;
+    int ok = plan.last && plan.in_use && plan.made && plan.made_begin && plan.ends && plan.ends_begin && plan.free &&
+             maker && out->signal_row;
     if (ok) {
         find_makers(b, maker);
         find_last_waves(b, &plan);
@@ -176,7 +177,8 @@ static tn_error plan_rows(const tn_batch_build_state *b)
         sort_by_key(plan.ends, plan.ends_begin, plan.in_use, plan.last, out->n_signals, out->n_waves + 2);
         assign_rows(b, &plan);
     }
-    void *const scratch[] = {plan.last, plan.in_use, plan.made, plan.made_begin, plan.ends, plan.ends_begin, plan.free, maker};
+    void *const scratch[] = {plan.last, plan.in_use,     plan.made, plan.made_begin,
+                             plan.ends, plan.ends_begin, plan.free, maker};
     for (size_t i = 0; i < sizeof scratch / sizeof *scratch; i++)
         free(scratch[i]);
     return ok ? TN_OK : TN_ERROR_MEMORY;

@@ -72,7 +72,8 @@ static tn_error add_start(tn_batch_build_state *b, uint32_t start, int top)
     return TN_OK;
 }
 
-static tn_error add_class(tn_batch_build_state *b, const tn_program *program, tn_class *class, const int32_t *weight, int32_t least_sum)
+static tn_error add_class(tn_batch_build_state *b, const tn_program *program, tn_class *class, const int32_t *weight,
+                          int32_t least_sum)
 {
     int64_t negative = 0, total = 0;
     uint32_t any = 0;
