@@ -1,6 +1,6 @@
 """CIFAR-10 on a part of one chip: a longer training, with checkpoints from which another machine can resume.
 
-    python examples/cifar10.py --data cifar10_jpeg.npz [--epochs 8] [--network "..."]
+    python examples/cifar10.py --data cifar10_jpeg.npz [--epochs 26] [--compile] [--network "..."]
 
 The data: a .npz file with the images as JPEG bytes (see tncc.train.data.npz), or the folder of the unpacked archive
 cifar-10-python or cifar-10-binary. `--network esser-1chip` is the published one-chip network; it wants a GPU.
@@ -17,7 +17,7 @@ from common import show
 from tncc.train import build, check_fit, fit
 from tncc.train.data import cifar, npz
 
-NETWORK = "P4-24 P4-192/4 S-256/16 P-320/8 N-320/4 P-400/10 N-500/4"
+NETWORK = "P4-64 P4-512/8 N-256/4 S-512/32 P-512/16 N-512/4 N-1000/4"
 
 
 def main() -> None:
@@ -25,8 +25,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--network", default=NETWORK)
     parser.add_argument("--folder", type=Path, default=Path("out/cifar10"))
-    parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=0.1)
+    parser.add_argument("--epochs", type=int, default=26)
+    parser.add_argument("--learning-rate", type=float, default=0.04)
     parser.add_argument("--anneal", type=float, default=0.6, help="share of the training in which spikes harden")
     parser.add_argument("--compile", action="store_true", help="by torch.compile: a minute, then a third faster")
     parser.add_argument("--threads", type=int, default=0)

@@ -29,7 +29,7 @@ MIDDLING = 0.8  # temperature at which a start ends, as a part of a core's mean 
 SHARING_HOTTEST = 0.75  # first temperature of sharing out, times the array's side; the cost is chip edges crossed
 SHARING_COLDEST = 0.05  # and its last
 SHARING_MOVES = 0.25  # as many moves as this part of the start's others
-SHARED = 3.0  # temperature at which hops then come in
+SHARED = 2.5  # temperature at which hops then come in, times the array's side
 WARM = 1.2  # temperature at which the search goes on from the best start
 COLDEST = 0.1  # last temperature
 WARM_WINDOW = 6
@@ -138,11 +138,10 @@ class _Search:
         """`count` placements that began hot, best first."""
         if self.chip.chips > 1:
             side = max(self.chip.mesh_x, self.chip.mesh_y)
-            hot = SHARING_HOTTEST * max(self.chip.chips_x, self.chip.chips_y)
-            sharing = _Cooling(
-                SHARING_MOVES * moves_per_core, (hot, SHARING_COLDEST), max(1, self.widest // 2), crossings=True
-            )
-            within = _Cooling(moves_per_core, (SHARED, MIDDLING), side)
+            array = max(self.chip.chips_x, self.chip.chips_y)
+            temperatures = (SHARING_HOTTEST * array, SHARING_COLDEST)
+            sharing = _Cooling(SHARING_MOVES * moves_per_core, temperatures, max(1, self.widest // 2), crossings=True)
+            within = _Cooling(moves_per_core, (SHARED * array, MIDDLING), side)
             return self._run([grid] * count, (sharing, within))
         hot = max(HOTTEST * np.sqrt(self.edges.cores), WARM)
         return self._run([grid] * count, (_Cooling(moves_per_core, (hot, MIDDLING), self.widest),))

@@ -100,8 +100,8 @@ CHIP = seeded_chip(1, cores=2, axons=5, neurons=6)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"pins": np.zeros((3, CHIP.input_pins), np.uint8)}, "expected uint8[4, "),
-        ({"pins": np.zeros((4, CHIP.input_pins), np.int64)}, "expected uint8[4, "),
+        ({"pins": np.zeros((3, CHIP.input_pins), np.uint8)}, "expected uint8 or bool[4, "),
+        ({"pins": np.zeros((4, CHIP.input_pins), np.int64)}, "expected uint8 or bool[4, "),
         ({"pins": np.full((4, CHIP.input_pins), 2, np.uint8)}, "tick 0, input pin 0: value 2; a spike is 0 or 1"),
         ({"record": np.zeros((2, 5), bool)}, "expected bool[2, 6] (cores, neurons)"),
         ({"probes": np.array([[0, 6]], np.int32)}, "probe of core 0, neuron 6; the chip has 2 cores of 6 neurons"),
