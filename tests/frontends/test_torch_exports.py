@@ -1,4 +1,4 @@
-"""Models as torch.onnx.export writes them, by both exporters."""
+"""Models as torch.onnx.export writes them, by both exporters; by the legacy one in every opset it writes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import onnx
 import pytest
 from support.onnx_models import run
 
+import tncc
+from tncc.errors import CompileError
 from tncc.frontends.onnx import load, split_host
 from tncc.ir import ops
 
@@ -155,3 +157,77 @@ def test_batch_of_one(dynamo: bool) -> None:
     one_by_one = np.concatenate([next(iter(run(proto, {"x": x[i : i + 1]}).values())) for i in range(4)])
     np.testing.assert_array_equal(next(iter(run(loaded.model, {"x": x}).values())), one_by_one)
     assert sum(isinstance(op, ops.HostOp) for op in loaded.graph.ops) == 1
+
+
+FORMS: dict[str, Callable[[Any], Any]] = {
+    **ACTIVATIONS,
+    "heaviside_open": lambda x: torch.heaviside(x, torch.tensor(0.0)),
+    "where_tensors": lambda x: torch.where(x > 0, torch.ones_like(x), torch.zeros_like(x)),
+    "logical_not": lambda x: torch.logical_not(x <= 0.25).float(),
+    "sigmoid_round": lambda x: torch.round(torch.sigmoid(x)),
+    "sigmoid_ge": lambda x: (torch.sigmoid(x) >= 0.5).float(),
+    "sign": torch.sign,
+    "sign_shifted": lambda x: (torch.sign(x) + 1) / 2,
+    "sign_relu": lambda x: torch.sign(torch.relu(x)),
+    "sign_where": lambda x: torch.where(x < 0, -1.0, 1.0),
+    "through_sigmoid": lambda x: straight_through(torch.sigmoid(x), (x >= 0).float()),
+    "through_round": lambda x: straight_through(torch.clamp(x, 0, 1), torch.round(torch.clamp(x, 0, 1))),
+}
+BY_DYNAMO_ALONE = ("heaviside", "heaviside_open")
+FEATURES = 4  # of each form
+
+
+class Branches(torch.nn.Module):
+    """Spikes, then side by side a trinary layer with each form of activation, each read by one more layer."""
+
+    def __init__(self, forms: list[str], bias: float) -> None:
+        super().__init__()
+        self.forms = forms
+        self.first = torch.nn.Linear(6, 10)
+        self.layers = torch.nn.ModuleList(torch.nn.Linear(10, FEATURES) for _ in forms)
+        self.behind = torch.nn.ModuleList(torch.nn.Linear(FEATURES, FEATURES) for _ in forms)
+        for layer in (*self.layers, *self.behind):
+            layer.weight.data = torch.randint(-1, 2, layer.weight.shape).float()
+            layer.bias.data = torch.randint(-2, 3, (FEATURES,)) + bias
+
+    def forward(self, x: Any) -> Any:
+        spikes = (self.first(x) >= 0).float()
+        branches = zip(self.forms, self.layers, self.behind, strict=True)
+        return torch.cat([(behind(FORMS[form](layer(spikes))) >= 0).float() for form, layer, behind in branches], 1)
+
+
+def exported(forms: list[str], dynamo: bool, opset: int, bias: float = 0.3) -> Any:
+    torch.manual_seed(5)
+    return export(Branches(forms, bias), torch.rand(2, 6), dynamo, opset)
+
+
+@pytest.mark.parametrize("opset", range(11, 21))
+def test_every_form(opset: int) -> None:
+    forms = [name for name in FORMS if name not in BY_DYNAMO_ALONE]
+    proto = exported(forms, False, opset)
+    assert proto.opset_import[0].version == opset
+    x = np.random.default_rng(opset).standard_normal((100, 6)).astype(np.float32)
+    (expected,) = run(proto, {proto.graph.input[0].name: x}).values()
+    chip = tncc.compile(proto, effort="low")
+    found = chip.run(x)
+    assert chip.report()["exact"] is True
+    for i, name in enumerate(forms):
+        part = slice(i * FEATURES, (i + 1) * FEATURES)
+        assert len(np.unique(expected[:, part])) == 2, name
+        np.testing.assert_array_equal(found[:, part], expected[:, part], err_msg=name)
+
+
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_sign_of_zero(dynamo: bool) -> None:
+    with pytest.raises(CompileError) as caught:
+        tncc.compile(exported(["sign"], dynamo, 18, bias=0.0))
+    assert "write x >= 0, cast to float, in its place" in str(caught.value)
+
+
+def test_through_tanh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tanh + (sign - tanh) is not -1 or +1 to the last bit, in the model itself."""
+    through = lambda x: straight_through(torch.tanh(x), torch.where(x < 0, -1.0, 1.0))  # noqa: E731
+    monkeypatch.setitem(FORMS, "through_tanh", through)
+    with pytest.raises(CompileError) as caught:
+        tncc.compile(exported(["through_tanh"], False, 17))
+    assert "the model's float32 rounding decides the comparison" in str(caught.value)
