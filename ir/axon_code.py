@@ -173,7 +173,6 @@ def _signs(low: Array, high: Array, digits: int) -> Array:
     """bool [n, digits]: which powers of two count as negative, so that low..high is in reach; alike for all where
     that is possible, and two's complement where possible."""
     middle = 1 << (digits - 1)
-
     if int(high.max()) - int(low.min()) < 1 << digits:
         low, high = np.full_like(low, low.min()), np.full_like(high, high.max())
     below = np.clip(middle, -low, (1 << digits) - 1 - high)  # what the negative ones add up to

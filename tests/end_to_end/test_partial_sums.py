@@ -7,19 +7,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.five_ways import assert_all_agree
 from tests.support.onnx_models import model, node
 from tncc.compiler import Options, compile_model
 from tncc.errors import FilterTooLarge
 from tncc.frontends.onnx import load
-from tncc.ir.core_interpreter import run_frames
-from tncc.ir.netlist import Netlist
 from tncc.passes.manager import run_pipeline
-from tncc.session import Session
 
 Array = npt.NDArray[Any]
 
@@ -83,16 +80,7 @@ def test_all_agree(seed: int, family: Any, splitters: bool) -> None:
     density = np.linspace(0.1, 0.9, 12).reshape(-1, *(1,) * len(shape))
     x = (rng.random((12, *shape)) < density).astype(np.float32)
     options = Options(input_fanout="splitters" if splitters else "host", effort="low", allow_partial_sums=True)
-    compiled = compile_model(proto, options)
-    program, netlist = compiled.program, compiled.module
-    assert program is not None and isinstance(netlist, Netlist)
-
-    reference = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    (expected,) = reference.run(None, {"x": x})
-    for engine in ("tick", "numpy", "auto"):
-        np.testing.assert_array_equal(Session(program, engine=engine).run(x), expected, err_msg=engine)
-    frame = {port.name: x for port in netlist.inputs}
-    np.testing.assert_array_equal(run_frames(netlist, frame)["b1" if family is wide_linear else "y"], expected)
+    assert_all_agree(proto, compile_model(proto, options), x, 12)
 
 
 def test_check_semantics_covers_the_pass() -> None:

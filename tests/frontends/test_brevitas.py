@@ -8,9 +8,6 @@ the middle layer pads its input with zeros, which are neither -1 nor +1.
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +41,6 @@ def test_all_kinds_are_there() -> None:
         "qonnx_trinary_signs",
         "qonnx_trinary_steps",
     ]
-
-
-@pytest.fixture
-def quiet() -> Iterator[None]:
-    logging.disable(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    logging.disable(logging.NOTSET)
 
 
 def network(weights: str, activations: str, seed: int) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,8 @@ from tncc.frontends.onnx import load, split_host
 from tncc.ir import ops
 
 torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 F = torch.nn.functional
 
@@ -74,15 +74,6 @@ class Net(torch.nn.Module):
         x = x.flatten(1)
         x = self.activation(F.linear(x, trinary(self.linear.weight), self.linear.bias))
         return x.reshape(-1, 2, 10).mean(1)
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    logging.disable(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    logging.disable(logging.NOTSET)
 
 
 def export(module: Any, example: Any, dynamo: bool, opset: int) -> onnx.ModelProto:
