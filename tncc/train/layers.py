@@ -62,14 +62,14 @@ class _Permute(torch.autograd.Function):
     """Forward: x permuted along its second axis. Backward: permuted back, where index_select's own way adds."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(inverse)
+    def forward(ctx: Any, x: Tensor, order: Tensor) -> Tensor:
+        ctx.save_for_backward(order)
         return x.index_select(1, order)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        (inverse,) = ctx.saved_tensors
-        return gradient.index_select(1, inverse), None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (order,) = ctx.saved_tensors
+        return gradient.index_select(1, order.argsort()), None
 
 
 def trinarize_with_hysteresis(hidden: Tensor, previous: Tensor, hysteresis: float) -> Tensor:
@@ -199,7 +199,7 @@ class SpikingActivation(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("softness", torch.zeros(()), persistent=False)
-        self.soft = False
+        self.soft = False  # whether softness > 0, which a GPU would have to be waited for to tell
 
     def soften(self, softness: float) -> None:
         """Sets the share of the smooth function in training outputs, 0..1."""
@@ -265,7 +265,7 @@ class GroupShuffle(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C] or [N, C, H, W], permuted along C."""
         if torch.is_grad_enabled() and x.requires_grad:
-            return _Permute.apply(x, self.order, self.order.argsort())
+            return _Permute.apply(x, self.order)
         return x.index_select(1, self.order)
 
     def extra_repr(self) -> str:
