@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from support import onnx_models
 
 import tncc
 
@@ -242,3 +243,25 @@ def test_damaged_chip_file(cli, chip_path: Path) -> None:
 
 def test_report_is_the_inspect_dictionary(cli, chip_path: Path) -> None:
     assert json.loads(cli("inspect", chip_path, "--json").out) == json.loads(json.dumps(tncc.load(chip_path).report()))
+
+
+def test_partial_sums_on_request(cli, tmp_path: Path) -> None:
+    path, chip = tmp_path / "wide.onnx", tmp_path / "wide.tnbin"
+    weight = np.where(np.arange(300) % 3, 1, -1).astype(np.float32).reshape(300, 1)
+    nodes = [
+        onnx_models.node("MatMul", "x w", "s"),
+        onnx_models.node("Greater", "s t", "b"),
+        onnx_models.node("Cast", "b", "y", to=1),
+    ]
+    onnx.save(onnx_models.model(nodes, {"x": ["n", 300]}, ["y"], {"w": weight, "t": np.float32(50.5)}), path)
+    refused = cli("compile", path, "-o", chip)
+    assert refused.code == 2
+    assert refused.err.startswith("error[E401]")
+    assert "--allow-partial-sums" in refused.err
+    assert not chip.exists()
+    compiled = cli("compile", path, "-o", chip, "--allow-partial-sums", "--json")
+    (entry,) = json.loads(compiled.out)["partial_sums"]
+    assert (compiled.code, entry["ticks"]) == (0, 3)
+    assert entry["cores"] == tncc.load(chip).config.n_cores
+    x = (np.random.default_rng(0).random((50, 300)) < np.linspace(0, 1, 50)[:, None]).astype(np.float32)
+    np.testing.assert_array_equal(tncc.load(chip).run(x), (x @ weight > 50.5).astype(np.float32))
