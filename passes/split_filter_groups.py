@@ -49,11 +49,10 @@ class SplitFilterGroups(Pass):
     def _split(self, op: Op, chip: Chip, limit: int, graph: Graph) -> Op:
         if not isinstance(op, SpikingConv2d):
             return op
-        used = filter_axons(op, chip)
-        axons = used.sum(axis=1)
-        if int(axons.max()) > limit:
-            raise _too_large(op, axons, limit, partial_sums_hint(op, graph.types[op.inputs[0]].shape, chip))
-        labels = split_groups(used, _input_groups(op), limit)
+        refusal = filter_too_large(op, graph.types[op.inputs[0]].shape, chip, limit)
+        if refusal is not None:
+            raise refusal
+        labels = split_groups(filter_axons(op, chip), _input_groups(op), limit)
         if np.array_equal(labels, op.feature_groups):
             return op
         return replace(op, feature_groups=labels, location=op.location.via(self.name))
@@ -65,6 +64,14 @@ def _input_groups(op: SpikingConv2d) -> Array:
     convolution_group = np.arange(features) * op.groups // features
     both = op.feature_groups.astype(np.int64) * op.groups + convolution_group
     return np.unique(both, return_inverse=True)[1].reshape(-1)
+
+
+def filter_too_large(op: SpikingConv2d, in_shape: tuple[int, ...], chip: Chip, limit: int) -> FilterTooLarge | None:
+    """The error for a layer of which some filter alone needs more than `limit` axons; in_shape: the operand's."""
+    axons = filter_axons(op, chip).sum(axis=1)
+    if int(axons.max()) <= limit:
+        return None
+    return _too_large(op, axons, limit, partial_sums_hint(op, in_shape, chip))
 
 
 def _too_large(op: SpikingConv2d, axons: Array, limit: int, otherwise: str) -> FilterTooLarge:

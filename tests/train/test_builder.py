@@ -39,11 +39,15 @@ def test_open_groups_are_the_fewest_that_fit() -> None:
     assert all(s.fan_in <= 128 for s in specs[1:])
 
 
+def test_groups_written_out_may_fill_a_core() -> None:
+    assert [s.fan_in for s in parse("S-64 P-64/1 P-64/1", 1)[1:]] == [256, 256]
+
+
 @pytest.mark.parametrize(
     ("notation", "message"),
     [
         ("S-12 Q-5", "layer 'Q-5' does not parse"),
-        ("S-12 S-64/1 S-64/1", r"filter support 3x3x64 = 576 inputs exceeds 128\n  hint: groups that fit: 8, 16, 32"),
+        ("S-12 S-64/1 S-64/1", r"filter support 3x3x64 = 576 inputs exceeds 256\n  hint: groups that fit: 4, 8, 16"),
         ("S-12 S-64/5", "5 groups do not divide 12 inputs and 64"),
         ("S-12 S2-64", "kernel 2"),
         ("S-12/2 S-64", "has no groups"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from tncc.errors import InputError
+from tncc.ir.chip import Chip
 from tncc.train.layers import BatchNorm, ClassVote, GroupShuffle, SpikingActivation, Transduction, TrinaryConv2d
 
 REFERENCE = {
@@ -17,7 +18,6 @@ REFERENCE = {
     )
 }
 KINDS = {"S": (3, 1, 1), "N": (1, 1, 0), "P": (2, 2, 0)}  # kernel, stride, padding
-MAX_INPUTS = 128  # two axons an input, 256 axons a core
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,18 @@ class LayerSpec:
         return self.kernel**2 * self.inputs // self.groups
 
 
-def parse(notation: str, channels: int, max_inputs: int = MAX_INPUTS) -> list[LayerSpec]:
+def parse(notation: str, channels: int) -> list[LayerSpec]:
     """The layers of `notation`; the first is the transduction, on the host, with real-valued weights.
 
     A word is KIND[kernel]-features[/groups]. S keeps the size (3 x 3), N is 1 x 1, P halves the size (2 x 2 with stride
     2; P4: 4 x 4 with stride 2 and padding 1), V is valid: no padding, a kernel of its own (V4: 4 x 4). Without
-    "/groups", the fewest groups that fit a core are taken.
+    "/groups", the fewest groups are taken whose features can share a core: 128 inputs a group, two axons each. Groups
+    that are written out may have up to 256 inputs, the most that fit a core whatever the weights become.
 
     Raises:
         InputError: a word that does not parse, groups that do not divide, a filter support that no core takes.
     """
+    shared, most = Chip().axon_pairs, Chip().axons
     specs: list[LayerSpec] = []
     for word in notation.split():
         match = re.fullmatch(r"([SNPV])(\d*)-(\d+)(?:/(\d+))?", word)
@@ -67,26 +69,26 @@ def parse(notation: str, channels: int, max_inputs: int = MAX_INPUTS) -> list[La
             specs.append(LayerSpec(word, kernel, stride, padding, channels, outputs, 1))
             continue
         inputs = specs[-1].outputs
-        fitting = [
-            g for g in range(1, inputs + 1) if not (inputs % g or outputs % g) and kernel**2 * inputs // g <= max_inputs
-        ]
+        dividing = [g for g in range(1, inputs + 1) if not (inputs % g or outputs % g)]
+        limit = most if groups else shared
+        fitting = [g for g in dividing if kernel**2 * inputs // g <= limit]
         advice = (
             f"{inputs} inputs and {outputs} outputs share no number of groups that fits; other feature counts would"
         )
         if fitting:
             advice = f"groups that fit: {', '.join(map(str, fitting[:6]))}"
         if not groups and not fitting:
-            raise InputError(f"layer {word!r}: no number of groups fits a core ({max_inputs} inputs)", hint=advice)
+            raise InputError(f"layer {word!r}: no number of groups fits a core ({limit} inputs)", hint=advice)
         groups = groups or fitting[0]
         if inputs % groups or outputs % groups:
             raise InputError(
                 f"layer {word!r}: {groups} groups do not divide {inputs} inputs and {outputs}", hint=advice
             )
         spec = LayerSpec(word, kernel, stride, padding, inputs, outputs, groups)
-        if spec.fan_in > max_inputs:
+        if spec.fan_in > limit:
             raise InputError(
                 f"layer {word!r}: filter support {kernel}x{kernel}x{inputs // groups} = {spec.fan_in} inputs "
-                f"exceeds {max_inputs}",
+                f"exceeds {limit}",
                 hint=advice,
             )
         specs.append(spec)

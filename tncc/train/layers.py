@@ -117,7 +117,7 @@ class _Trinary(nn.Module):
 class TrinaryConv2d(_Trinary):
     """nn.Conv2d with weights in {-1, 0, 1} and no bias (the batch normalisation after it has one).
 
-    Args: as nn.Conv2d. A core takes kernel_size**2 * in_channels / groups <= 128 inputs.
+    Args: as nn.Conv2d. A filter with up to 256 nonzero weights fits a core.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class TrinaryConv2d(_Trinary):
 
 
 class TrinaryLinear(_Trinary):
-    """nn.Linear with weights in {-1, 0, 1} and no bias. A core takes at most 128 input features."""
+    """nn.Linear with weights in {-1, 0, 1} and no bias. A neuron fits a core with up to 256 nonzero weights."""
 
     def __init__(self, in_features: int, out_features: int, hysteresis: float = HYSTERESIS) -> None:
         super().__init__((out_features, in_features), hysteresis)
