@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import math
 
 import torch
 from torch import Tensor, nn
 
 from tncc.errors import InputError
-from tncc.train.builder import MAX_INPUTS
 from tncc.train.layers import BatchNorm, SpikingActivation, Transduction, TrinaryConv2d, TrinaryLinear
 
 TWN = 0.7  # weights beyond 0.7 mean magnitudes become +-1 (Li et al. 2016, ternary weight networks)
@@ -30,7 +28,7 @@ def trinarize(model: nn.Sequential, calibrate: Tensor | None = None, *, firing: 
         firing: a neuron fires where the float ReLU's normalised input exceeds this.
 
     Raises:
-        InputError: names the layer that has no counterpart, or whose filter support fits no core.
+        InputError: names the layer that has no counterpart. Whether filters fit cores is what check_fit says.
     """
     if not isinstance(model, nn.Sequential):
         raise InputError(f"trinarize takes a flat nn.Sequential, not {type(model).__name__}")
@@ -93,10 +91,6 @@ def _convert(layer: nn.Module, norm: nn.Module, firing: float, place: str, *, fi
             front.hidden.copy_(weight)
         fresh: nn.Module = front
     else:
-        inputs = weight[0].numel()
-        if inputs > MAX_INPUTS:
-            need = math.ceil(inputs / MAX_INPUTS) * getattr(layer, "groups", 1)
-            raise InputError(f"{inputs} inputs a neuron exceed {MAX_INPUTS}", place, f"groups >= {need} would fit")
         if isinstance(layer, nn.Conv2d):
             kernel, stride, padding = _square(layer, place)
             trinary: TrinaryConv2d | TrinaryLinear = TrinaryConv2d(
