@@ -17,10 +17,10 @@ from tncc.ir.interpreter import evaluate
 from tncc.ir.ops import ELEMENTWISE, WIRING, Constant, Conv2d, Linear, MaxPool2d, Op
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
+from tncc.passes.rounding import UNIT
 
 Array = npt.NDArray[Any]
 
-UNIT = 2.0**-24  # relative error of one float32 rounding
 LEVELS = {Domain.SPIKES: (0, 1), Domain.SIGNS: (-1, 1)}
 MOVES = (*WIRING, MaxPool2d)  # what does the same to v x as to x, for v > 0
 

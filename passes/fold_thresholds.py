@@ -38,6 +38,7 @@ from tncc.ir.ops import (
 )
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
+from tncc.passes.merge_sums import why_apart
 from tncc.passes.rounding import Interval, WeightedSum, bounded_sum, carried, constant, step
 
 Array = npt.NDArray[Any]
@@ -76,6 +77,7 @@ class FoldThresholds(Pass):
         build = Builder(graph)
         approximations: list[str] = []
         needed = _needed(graph)
+        levels: str | None = None
         for op in graph.ops:
             if op.output not in needed:
                 continue
@@ -83,6 +85,8 @@ class FoldThresholds(Pass):
                 fold = _Fold(graph, op)
                 approximations += fold.ambiguous(self.rounding)
                 fold.emit(build)
+            elif isinstance(op, Constant):
+                levels = _emit_constant(build, op, levels)
             else:
                 build.append(op)
         return replace(module, ops=tuple(build.ops), approximations=(*module.approximations, *approximations))
@@ -108,7 +112,7 @@ def _needed(graph: Graph) -> set[str]:
             pending.extend(op.inputs)
         elif isinstance(op, ELEMENTWISE):
             pending.extend(_source(graph, op).inputs)
-        else:
+        elif not isinstance(op, Constant):
             raise PassMisplaced(f"{op.mnemonic()} is not lowered to a weighted sum and a comparison", op.location)
     return needed
 
@@ -121,11 +125,46 @@ def _source(graph: Graph, op: Op) -> TrinaryConv2d:
         return found[0]
     names = [str(op.location) if op else f"input {name}" for op, name in zip(found, cone.sources, strict=True)]
     what = " and ".join(names) if names else "constants alone"
+    reasons = [(reason, inner) for inner in cone.ops if (reason := why_apart(graph, inner))]
+    where = reasons[0][1].location if reasons else op.location
     raise NotOneSum(
-        f"the spikes {op.output!r} are computed from {what}; a neuron computes them from one weighted sum",
-        op.location,
-        "add the sums up in one layer (concatenate the inputs and the weights), or compare each on its own",
+        f"the spikes {op.output!r} are computed from {what}; a neuron computes them from one weighted sum"
+        + (f", and this sum of them cannot be one: {reasons[0][0]}" if reasons else ""),
+        where,
+        "let the scales of what is added up be small multiples of one in every channel (a batch normalisation belongs "
+        "behind the sum), or put a binary activation on each before the sum"
+        if reasons
+        else "add the sums up in one layer (concatenate the inputs and the weights), or compare each on its own",
     )
+
+
+def _emit_constant(build: Builder, op: Constant, levels: str | None) -> str:
+    """Adds spikes that are known: picked from `levels`, a neuron that never fires and one that always does.
+
+    Returns `levels`, which it adds first where they are not there yet.
+    """
+    location = op.location.via(FoldThresholds.name)
+    if levels is None:
+        some = build.graph.inputs[0]
+        flat = build.reshape(some.name, (some.type.size, 1, 1), build.fresh(f"{op.output}/any"), location)
+        neurons = build.add(
+            SpikingConv2d,
+            (flat,),
+            build.fresh(f"{op.output}/neurons"),
+            location,
+            weight=np.zeros((2, some.type.size, 1, 1), np.int8),
+            threshold=np.array([1, 0], np.int32).reshape(2, 1, 1),
+            feature_groups=np.zeros(2, np.int32),
+            strides=(1, 1),
+            pads=(0, 0, 0, 0),
+            dilations=(1, 1),
+            groups=1,
+        )
+        levels = build.reshape(neurons, (2,), build.fresh(f"{op.output}/levels"), location)
+    chosen = op.value.reshape(-1).astype(np.int64)
+    picked = build.add(Gather, (levels,), build.fresh(f"{op.output}/picked"), location, indices=chosen, axis=0)
+    build.reshape(picked, op.type.shape, op.output, location)
+    return levels
 
 
 class _Fold:

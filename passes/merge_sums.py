@@ -13,10 +13,24 @@ from tncc.ir.builder import Builder, side_by_side
 from tncc.ir.chip import Chip
 from tncc.ir.cone import live
 from tncc.ir.graph import Graph
+from tncc.ir.interpreter import pool_counts
 from tncc.ir.location import Location
-from tncc.ir.ops import Binary, Op, TrinaryConv2d, integer_weight
-from tncc.ir.types import Domain
+from tncc.ir.ops import (
+    AveragePool2d,
+    Binary,
+    Concat,
+    Constant,
+    Gather,
+    Op,
+    Reshape,
+    SignConv2d,
+    TrinaryConv2d,
+    integer_weight,
+)
+from tncc.ir.types import Domain, TensorType
 from tncc.passes.base import Module, Pass
+from tncc.passes.rounding import UNIT
+from tncc.passes.taps import Taps, Window, common_window
 from tncc.passes.trinarize_weights import integer_form
 
 Array = npt.NDArray[Any]
@@ -25,10 +39,11 @@ LARGEST = 255  # weight of a merged layer
 
 @dataclass(frozen=True)
 class MergeSums(Pass):
-    """add and sub of two TrinaryConv2d, or of one and spikes, become one TrinaryConv2d.
+    """add and sub of two TrinaryConv2d, or of one and spikes or averages of spikes, become one TrinaryConv2d.
 
-    Their scales must be small multiples of one in every channel, their inputs of one size and their strides equal. What
-    does not fit is left alone.
+    Their scales must be small multiples of one in every channel. Kernels, strides and input sizes may differ: the
+    smaller operand is spread out, or the larger one picked from, as wiring. Constants that were added to the parts are
+    added to the sum. What does not fit is left alone.
     """
 
     name: ClassVar[str] = "merge-sums"
@@ -37,49 +52,161 @@ class MergeSums(Pass):
     def run(self, module: Module, chip: Chip) -> Module:
         assert isinstance(module, Graph)
         build = Builder(module)
-        made: dict[str, Op] = {}
+        merging = _Merging(build)
         for op in module.ops:
-            merged = _merge(build, made, op) if isinstance(op, Binary) and op.kind in ("add", "sub") else None
-            if merged is None:
+            if not (isinstance(op, Binary) and op.kind in ("add", "sub") and merging.merge(op)):
                 build.append(op)
-                made[op.output] = op
-            else:
-                made[op.output] = merged
         return live(module.with_ops(build.ops))
 
 
-def _merge(build: Builder, made: dict[str, Op], op: Binary) -> Op | None:
-    """Adds the one layer for a sum of two and returns it; None where `op` is no such sum or they do not fit."""
-    layers = [_layer(build, made, name, op) for name in op.inputs]
-    a, b = layers
-    if a is None or b is None or type(a) is not type(b) or a.type.shape != b.type.shape:
-        return None
-    if all(name not in made or not isinstance(made[name], TrinaryConv2d) for name in op.inputs):
-        return None  # spikes and spikes: lower-logic's
-    alike = _common_scale(a, b)
-    window = _common_window(build, a, b)
-    return None if alike is None or window is None else _emit(build, op, *alike, window)
+def why_apart(graph: Graph, op: Op) -> str:
+    """Why merge-sums leaves the add or sub `op` alone, as words; "" where that is not known."""
+    if not (isinstance(op, Binary) and op.kind in ("add", "sub")):
+        return ""
+    build = Builder(graph)
+    for before in graph.ops:
+        build.append(before)
+    merging = _Merging(build)
+    a, b = (merging.part(name) for name in op.inputs)
+    for part, name in ((a, op.inputs[0]), (b, op.inputs[1])):
+        if part is None:
+            maker = graph.producer.get(name)
+            kind = maker.mnemonic() if maker is not None else "an input"
+            kind = getattr(maker, "kind", "") or kind
+            where = f" ({maker.location})" if maker is not None else ""
+            return f"one of the values added up is the result of {kind}{where}, not a weighted sum and a constant"
+    assert a is not None and b is not None
+    if type(a.layer) is not type(b.layer):
+        return "one layer reads {0, 1}, the other {-1, +1}"
+    if _common_scale(a.layer, b.layer) is None:
+        ratio = a.layer.scale.astype(np.float64) / b.layer.scale
+        worst = int(np.argmax(np.abs(ratio - np.rint(ratio))))
+        return (
+            f"the weights of {a.layer.location} count {a.layer.scale[worst]:g} and those of {b.layer.location} "
+            f"{b.layer.scale[worst]:g} in output channel {worst}: no multiples 1 to {LARGEST} of one scale"
+        )
+    return "their windows do not fit onto one operand"
 
 
-def _layer(build: Builder, made: dict[str, Op], name: str, op: Op) -> TrinaryConv2d | None:
-    """The layer whose sums a value is; for spikes the identity."""
-    found, type = made.get(name), build.types[name]
-    if isinstance(found, TrinaryConv2d):
-        return found
-    if type.domain is not Domain.SPIKES or len(type.shape) != 3 or type.shape != op.type.shape:
+@dataclass(frozen=True)
+class _Part:
+    """A value that is a layer's sums plus constants, [channels] or scalars; the layer's map may have more dimensions
+    of size 1."""
+
+    layer: TrinaryConv2d
+    constants: tuple[Array, ...] = ()
+
+
+class _Merging:
+    """Which values of a graph that is being built are a layer's sums."""
+
+    def __init__(self, build: Builder) -> None:
+        self.build = build
+        self._made: dict[str, Op] = {}
+        self._seen = 0
+
+    def _maker(self, name: str) -> Op | None:
+        for op in self.build.ops[self._seen :]:
+            self._made[op.output] = op
+        self._seen = len(self.build.ops)
+        return self._made.get(name)
+
+    def merge(self, op: Binary) -> bool:
+        """Adds the one layer for a sum of two; False where `op` is no such sum or they do not fit."""
+        a, b = (self.part(name) for name in op.inputs)
+        if a is None or b is None or type(a.layer) is not type(b.layer) or a.layer.type.shape != b.layer.type.shape:
+            return False
+        if all(self.build.types[name].domain is Domain.SPIKES for name in op.inputs):
+            return False  # lower-logic's
+        if any(self.build.types[name].shape != op.type.shape for name in op.inputs):
+            return False
+        alike = _common_scale(a.layer, b.layer)
+        if alike is None:
+            return False
+        fitted = _fitted(self.build, *alike, op.output)
+        if fitted is None:
+            return False
+        sign = -1 if op.kind == "sub" else 1
+        _emit(self.build, op, fitted, sign, (*a.constants, *(sign * constant for constant in b.constants)))
+        return True
+
+    def part(self, name: str) -> _Part | None:
+        """What a value is, if it is a layer's sums plus constants; for spikes the identity."""
+        made, type = self._maker(name), self.build.types[name]
+        if isinstance(made, TrinaryConv2d):
+            return _Part(made)
+        if type.domain is Domain.SPIKES:
+            return self._identity(name, type)
+        if isinstance(made, AveragePool2d) and self.build.types[made.inputs[0]].domain is Domain.SPIKES:
+            return self._average(made)
+        if isinstance(made, Reshape) and _as_map(made.type.shape) == _as_map(self.build.types[made.inputs[0]].shape):
+            return self.part(made.inputs[0])
+        if isinstance(made, Binary) and made.kind in ("add", "sub"):
+            return self._raised(made)
         return None
+
+    def _raised(self, made: Binary) -> _Part | None:
+        """A part plus or minus a constant."""
+        names = list(made.inputs)
+        if made.kind == "add" and isinstance(self._maker(names[0]), Constant):
+            names.reverse()
+        constant = self._maker(names[1])
+        if not isinstance(constant, Constant) or constant.value.dtype != np.float32:
+            return None
+        inner = self.part(names[0])
+        value, channels = constant.value, made.type.shape[0] if made.type.shape else 0
+        if value.size == channels and value.shape[-len(made.type.shape) :][:1] == (channels,):
+            value = value.reshape(-1)
+        elif value.size == 1:
+            value = value.reshape(())
+        else:
+            return None
+        if inner is None or self.build.types[names[0]].shape != made.type.shape:
+            return None
+        return replace(inner, constants=(*inner.constants, -value if made.kind == "sub" else value))
+
+    def _identity(self, name: str, type: TensorType) -> _Part | None:
+        shape = _as_map(type.shape)
+        if shape is None:
+            return None
+        ones = np.ones((shape[0], 1, 1, 1), np.int8)
+        return _Part(_depthwise(name, TensorType(Domain.SPIKES, shape), ones, 1.0, Location.of(name)))
+
+    def _average(self, pool: AveragePool2d) -> _Part | None:
+        counts = pool_counts(pool, self.build.types[pool.inputs[0]].shape)
+        if np.any(counts != counts.flat[0]):
+            return None
+        ones = np.ones((pool.type.shape[0], 1, *pool.kernel), np.int8)
+        return _Part(_depthwise(pool.inputs[0], pool.type, ones, float(counts.flat[0]), pool.location, pool))
+
+
+def _as_map(shape: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """A frame's shape with a height and a width."""
+    if not 1 <= len(shape) <= 3:
+        return None
+    channels, *grid = shape
+    height, width = (1,) * (2 - len(grid)) + tuple(grid)
+    return channels, height, width
+
+
+def _depthwise(
+    name: str, type: TensorType, weight: Array, divisor: float, location: Location, window: AveragePool2d | None = None
+) -> TrinaryConv2d:
+    """The layer that a value is without being one: it does not stand in the graph."""
     channels = type.shape[0]
+    scale = np.float32(1 / divisor)
     return TrinaryConv2d(
         inputs=(name,),
         output=name,
         type=type,
-        location=Location.of(name),
-        weight=np.ones((channels, 1, 1, 1), np.int8),
-        scale=np.ones(channels, np.float32),
-        strides=(1, 1),
-        pads=(0, 0, 0, 0),
+        location=location,
+        weight=weight,
+        scale=np.full(channels, scale),
+        strides=window.strides if window else (1, 1),
+        pads=window.pads if window else (0, 0, 0, 0),
         dilations=(1, 1),
         groups=channels,
+        tolerance=0.0 if float(scale) * divisor == 1 else 3 * UNIT,  # the quotient is rounded, and so is the scale
     )
 
 
@@ -104,71 +231,102 @@ def _common_scale(a: TrinaryConv2d, b: TrinaryConv2d) -> tuple[TrinaryConv2d, Tr
 
 
 @dataclass(frozen=True)
-class _Window:
-    """A window that covers both: kernel, dilations and pads, and where each layer's own kernel starts in it."""
+class _Fitted:
+    """Two layers on operands of one size, with one window (rows, columns)."""
 
-    kernel: tuple[int, int]
-    dilations: tuple[int, int]
-    pads: tuple[int, int, int, int]
-    starts: tuple[tuple[int, int], tuple[int, int]]  # of a, of b
+    layers: tuple[TrinaryConv2d, TrinaryConv2d]
+    operands: tuple[str, str]
+    windows: tuple[Window, Window]
 
 
-def _common_window(build: Builder, a: TrinaryConv2d, b: TrinaryConv2d) -> _Window | None:
-    size = build.types[a.inputs[0]].shape[1:]
-    if build.types[b.inputs[0]].shape[1:] != size or a.strides != b.strides:
+def _fitted(build: Builder, a: TrinaryConv2d, b: TrinaryConv2d, base: str) -> _Fitted | None:
+    """Adds the wiring that brings the operands to one size; None where there is none."""
+    taps = [[_taps(build, layer, axis) for layer in (a, b)] for axis in (0, 1)]
+    windows = [common_window(parts) for parts in taps]
+    operands = [_mapped(build, layer) for layer in (a, b)]
+    if None in windows:
+        if isinstance(a, SignConv2d):
+            return None  # a missing spike stands for -1
+        padded = [[part.with_zeros() for part in parts] for parts in taps]
+        windows = [common_window([part for part, _, _ in parts]) for parts in padded]
+        for i, layer in enumerate((a, b)):
+            location = layer.location.via(MergeSums.name)
+            for axis in (0, 1):
+                before, after = padded[axis][i][1:]
+                operands[i] = _with_zeros(build, operands[i], axis, before, after, location)
+    rows, columns = windows
+    if rows is None or columns is None:
         return None
-    axes = [_common_axis(a, b, axis, size[axis]) for axis in (0, 1)]
-    if axes[0] is None or axes[1] is None:
-        return None
-    (kh, dh, top, bottom, ay, by), (kw, dw, left, right, ax, bx) = axes[0], axes[1]
-    return _Window((kh, kw), (dh, dw), (top, left, bottom, right), ((ay, ax), (by, bx)))
+    for i, layer in enumerate((a, b)):
+        for axis, window in enumerate((rows, columns)):
+            indices = window.indices[i]
+            if indices is not None:
+                location, name = layer.location.via(MergeSums.name), build.fresh(f"{base}/spread")
+                operands[i] = build.add(Gather, (operands[i],), name, location, indices=indices, axis=1 + axis)
+    return _Fitted((a, b), (operands[0], operands[1]), (rows, columns))
 
 
-def _common_axis(
-    a: TrinaryConv2d, b: TrinaryConv2d, axis: int, size: int
-) -> tuple[int, int, int, int, int, int] | None:
-    """(kernel, dilation, pad before, pad after, start of a, start of b) along one axis; None where there is none."""
-    kernels = [layer.weight.shape[2 + axis] for layer in (a, b)]
-    pads = [layer.pads[axis] for layer in (a, b)]
-    steps = {layer.dilations[axis] for layer, kernel in zip((a, b), kernels, strict=True) if kernel > 1} or {1}
-    dilation = steps.pop()
-    before = max(pads)
-    if steps or any((before - pad) % dilation for pad in pads):
-        return None
-    starts = [(before - pad) // dilation for pad in pads]
-    kernel = max(start + k for start, k in zip(starts, kernels, strict=True))
-    reach, stride, out = dilation * (kernel - 1) + 1, a.strides[axis], a.type.shape[1 + axis]
-    after = max(0, (out - 1) * stride + reach - size - before)
-    if (size + before + after - reach) // stride + 1 != out:
-        return None
-    return kernel, dilation, before, after, starts[0], starts[1]
+def _mapped(build: Builder, layer: TrinaryConv2d) -> str:
+    """A layer's operand with a height and a width."""
+    name = layer.inputs[0]
+    shape = _as_map(build.types[name].shape)
+    assert shape is not None
+    if build.types[name].shape == shape:
+        return name
+    return build.reshape(name, shape, build.fresh(f"{name}/map"), layer.location.via(MergeSums.name))
 
 
-def _emit(build: Builder, op: Binary, a: TrinaryConv2d, b: TrinaryConv2d, window: _Window) -> Op:
+def _taps(build: Builder, layer: TrinaryConv2d, axis: int) -> Taps:
+    shape = _as_map(build.types[layer.inputs[0]].shape)
+    assert shape is not None
+    return Taps.of(layer, layer.weight.shape[2:], shape, layer.type.shape, axis)
+
+
+def _with_zeros(build: Builder, name: str, axis: int, before: int, after: int, location: Location) -> str:
+    """Adds the map `name` with rows or columns that never spike before and after it."""
+    parts = [name]
+    for count, place in ((before, 0), (after, len(parts) + 1)):
+        if count:
+            shape = list(build.types[name].shape)
+            shape[1 + axis] = count
+            zeros = build.add(Constant, (), build.fresh(f"{name}/zeros"), location, value=np.zeros(shape, np.float32))
+            parts.insert(place, zeros)
+    if len(parts) == 1:
+        return name
+    return build.add(Concat, tuple(parts), build.fresh(f"{name}/padded"), location, axis=1 + axis)
+
+
+def _emit(build: Builder, op: Binary, fitted: _Fitted, sign: int, constants: tuple[Array, ...]) -> None:
+    a, b = fitted.layers
+    rows, columns = fitted.windows
     groups = math.gcd(a.groups, b.groups)
-    sign = -1 if op.kind == "sub" else 1
-    parts = [
-        _placed(_in_groups(layer, groups), window.kernel, start)
-        for layer, start in zip((a, b), window.starts, strict=True)
-    ]
+    parts = [_placed(_in_groups(layer, groups), rows, columns, i) for i, layer in enumerate((a, b))]
     location = (a.location + b.location + op.location).via(MergeSums.name)
     # of one input too: the source model adds up the terms of both, so they are not to cancel before its thresholds
     # are known; prune-constants joins them
-    operand = side_by_side(build, (a.inputs[0], b.inputs[0]), groups, op.output, location)
-    build.add(
+    operand = side_by_side(build, fitted.operands, groups, op.output, location)
+    in_place = not constants and op.type.shape == a.type.shape
+    total = build.add(
         type(a),
         (operand,),
-        op.output,
+        op.output if in_place else build.fresh(f"{op.output}/sums"),
         location,
         weight=integer_weight(np.concatenate([parts[0], sign * parts[1]], axis=1)),
         scale=a.scale,
-        strides=a.strides,
-        pads=window.pads,
-        dilations=window.dilations,
+        strides=(rows.stride, columns.stride),
+        pads=(rows.before, columns.before, rows.after, columns.after),
+        dilations=(rows.dilation, columns.dilation),
         groups=groups,
         tolerance=max(a.tolerance, b.tolerance),
     )
-    return build.ops[-1]
+    if op.type.shape != a.type.shape:
+        output = build.fresh(f"{op.output}/flat") if constants else op.output
+        total = build.reshape(total, op.type.shape, output, location)
+    for i, constant in enumerate(constants):
+        value = constant.reshape(-1, *(1,) * (len(op.type.shape) - 1)) if constant.ndim else constant
+        term = build.constant(value, f"{op.output}/constant", location)
+        output = op.output if i == len(constants) - 1 else build.fresh(f"{op.output}/raised")
+        total = build.add(Binary, (total, term), output, location, kind="add")
 
 
 def _in_groups(layer: TrinaryConv2d, groups: int) -> Array:
@@ -182,7 +340,8 @@ def _in_groups(layer: TrinaryConv2d, groups: int) -> Array:
     return wide.reshape(out, ratio * per_group, *kernel)
 
 
-def _placed(weight: Array, kernel: tuple[int, int], start: tuple[int, int]) -> Array:
-    """The weight within a larger window."""
-    after = [kernel[axis] - start[axis] - weight.shape[2 + axis] for axis in (0, 1)]
-    return np.pad(weight, ((0, 0), (0, 0), (start[0], after[0]), (start[1], after[1])))
+def _placed(weight: Array, rows: Window, columns: Window, i: int) -> Array:
+    """The weight of layer i within the common window."""
+    found = np.zeros((*weight.shape[:2], rows.kernel, columns.kernel), weight.dtype)
+    found[:, :, rows.places[i][:, None], columns.places[i]] = weight
+    return found

@@ -24,6 +24,7 @@ Array = npt.NDArray[Any]
 UNIT = 2.0**-24  # relative error of one float32 rounding
 TINY = 2.0**-149
 MAX_TABLE = 1 << 15  # entries of a table of tightest bounds; a second to compute
+MAX_BIASES = 2  # of a sum whose bounds are tightened
 FUNCTION_ERROR = 1e-6  # absolute error granted to a runtime's sigmoid and tanh; ONNX Runtime's stay below 3e-7
 
 
@@ -31,15 +32,15 @@ FUNCTION_ERROR = 1e-6  # absolute error granted to a runtime's sigmoid and tanh;
 class Interval:
     """A tensor [batch or 1, *frame] as written (float32, or uint8 for truth values), and its float64 bounds.
 
-    `sum_of` is set while a runtime may still fuse the value into the weights: as weighted sum `sum_of` plus `bias`
-    (float64, broadcasting against it), whose terms may be added in any order.
+    `sum_of` is set while a runtime may still fuse the value into the weights: as weighted sum `sum_of` plus `biases`
+    (float64, broadcasting against it), all of which may be added in any order.
     """
 
     value: Array
     low: Array
     high: Array
     sum_of: WeightedSum | None = None
-    bias: Array | None = None
+    biases: tuple[Array, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,36 +68,41 @@ class WeightedSum:
     tolerance: Array
     refine: Array
 
-    def bounds(self, bias: Array) -> tuple[Array, Array]:
-        """Bounds of scale * n + bias over all orders in which the terms and the bias can be added."""
-        scale, bias = self.scale.astype(np.float64), np.asarray(bias, np.float64)
-        exact = self.n * scale + bias
+    def bounds(self, biases: Sequence[Array] = ()) -> tuple[Array, Array]:
+        """Bounds of scale * n + biases over all orders in which the terms and the biases can be added."""
+        scale, given = self.scale.astype(np.float64), [np.asarray(bias, np.float64) for bias in biases]
+        exact = self.n * scale + sum(given)
         products = scale * (self.plus + self.minus)
-        total = products + np.abs(bias)  # of all magnitudes
-        never_rounds = (total < np.minimum(_quantum(scale), _quantum(bias)) * 2.0**24) & (self.tolerance == 0)
+        magnitude = sum(map(np.abs, given))
+        total = products + magnitude
+        quantum = _quantum(scale)
+        for bias in given:
+            quantum = np.minimum(quantum, _quantum(bias))
+        never_rounds = (total < quantum * 2.0**24) & (self.tolerance == 0)
         # every addition is off by a unit of a partial sum; a few more for the products and what is neglected here
-        partial = scale * np.maximum(self.plus, self.minus) + np.abs(bias)
-        error = (self.terms * partial + 9 * total) * UNIT + self.tolerance * products
+        partial = scale * np.maximum(self.plus, self.minus) + magnitude
+        error = ((self.terms + max(0, len(given) - 1)) * partial + 9 * total) * UNIT + self.tolerance * products
         error = np.where(never_rounds, 0.0, error)
         low, high = exact - error, exact + error
-        tabled = (self.tolerance == 0) & ((self.plus + 1) * (self.minus + 1) <= MAX_TABLE)
+        table = (self.plus + 1) * (self.minus + 1) << len(given)
+        tabled = (self.tolerance == 0) & (table <= 2 * MAX_TABLE) & (len(given) <= MAX_BIASES)
         if np.any(self.refine & tabled & ~never_rounds):
-            self._tighten(self.refine & tabled, bias, low, high)
+            self._tighten(self.refine & tabled, given, low, high)
         return low, high
 
-    def _tighten(self, where: Array, bias: Array, low: Array, high: Array) -> None:
+    def _tighten(self, where: Array, biases: Sequence[Array], low: Array, high: Array) -> None:
         """Replaces the bounds of the elements to refine, in place; one table for each kind of element.
 
         A term k * scale that is a float32 counts as k terms: some order of adding those up gives just it.
         """
-        spread = np.broadcast_arrays(where, self.scale, bias, self.plus, self.minus, self.n, low)
+        spread = np.broadcast_arrays(where, self.scale, self.plus, self.minus, *biases, self.n, low)
         chosen = np.flatnonzero(spread[0])
-        keys = np.stack([field.reshape(-1)[chosen].astype(np.float64) for field in spread[1:5]])
+        keys = np.stack([field.reshape(-1)[chosen].astype(np.float64) for field in spread[1:-2]])
         kinds, member = np.unique(keys, axis=1, return_inverse=True)
-        n = spread[5].reshape(-1)[chosen].astype(np.int64)
+        n = spread[-2].reshape(-1)[chosen].astype(np.int64)
         for kind in range(kinds.shape[1]):
-            scale, offset, plus, minus = kinds[:, kind]
-            bottom, top = _summation_extremes(np.float32(scale), np.float32(offset), int(plus), int(minus))
+            scale, plus, minus, *offsets = kinds[:, kind]
+            bottom, top = _summation_extremes(np.float32(scale), np.array(offsets, np.float32), int(plus), int(minus))
             here = np.flatnonzero(member.reshape(-1) == kind)
             index = n[here] + int(minus)
             inside = (index >= 0) & (index < top.size)
@@ -112,38 +118,38 @@ def _quantum(x: Array) -> Array:
     return np.where(x == 0, np.inf, np.ldexp(lowest, exponent - 53))
 
 
-def _summation_extremes(scale: np.float32, bias: np.float32, plus: int, minus: int) -> tuple[Array, Array]:
+def _summation_extremes(scale: np.float32, biases: Array, plus: int, minus: int) -> tuple[Array, Array]:
     """Smallest and largest float32 result for every sum -minus..plus, over all orders and trees of summation.
 
     Rounding is monotone, so the largest sum of two disjoint parts is the rounded sum of the parts' largest sums.
     """
-    return -_largest_results(scale, -bias, minus, plus)[::-1], _largest_results(scale, bias, plus, minus)
+    return -_largest_results(scale, -biases, minus, plus)[::-1], _largest_results(scale, biases, plus, minus)
 
 
-def _largest_results(scale: np.float32, bias: np.float32, plus: int, minus: int) -> Array:
-    """float32 [minus + plus + 1]: the largest result for each sum -minus..plus of the terms and the bias."""
-    terms = np.full((plus + 1, minus + 1), -np.inf, np.float32)  # of a terms +scale and b terms -scale
-    terms[0, 0] = 0
-    biased = terms.copy()  # the same and the bias
-    biased[0, 0] = bias
+def _largest_results(scale: np.float32, biases: Array, plus: int, minus: int) -> Array:
+    """float32 [minus + plus + 1]: the largest result for each sum -minus..plus of the terms and the biases [few]."""
+    subsets = 1 << len(biases)
+    # largest sums of the biases in a subset, a terms +scale and b terms -scale
+    largest = np.full((subsets, plus + 1, minus + 1), -np.inf, np.float32)
     best = np.full(plus + minus + 1, -np.inf, np.float32)
+    splits = [[one for one in range(both + 1) if one & both == one and one & 1 == both & 1] for both in range(subsets)]
     for a in range(plus + 1):
         for b in range(minus + 1):
-            if a + b == 1:
-                terms[a, b] = scale * np.float32(a - b)
-            rest = terms[a::-1, b::-1]
-            if a + b > 1:
-                terms[a, b] = (terms[: a + 1, : b + 1] + rest).max()
-            if a + b > 0:
-                biased[a, b] = (biased[: a + 1, : b + 1] + rest).max()
-            best[a - b + minus] = max(best[a - b + minus], biased[a, b])
+            for both in range(subsets):
+                if a + b + both.bit_count() == 1:
+                    largest[both, a, b] = scale * np.float32(a - b) if not both else biases[both.bit_length() - 1]
+                for one in splits[both]:
+                    if a + b + both.bit_count() > 1:
+                        sums = largest[one, : a + 1, : b + 1] + largest[both - one, a::-1, b::-1]
+                        largest[both, a, b] = max(largest[both, a, b], sums.max())
+            best[a - b + minus] = max(best[a - b + minus], largest[-1, a, b] if a + b or len(biases) else 0)
     return best
 
 
 def bounded_sum(source: WeightedSum) -> Interval:
     """The bare sums scale * n, as written and bounded."""
     value = source.n.astype(np.float32) * source.scale
-    return Interval(value, *source.bounds(np.zeros(())), source)
+    return Interval(value, *source.bounds(), source)
 
 
 def constant(op: ops.Constant) -> Interval:
@@ -178,10 +184,10 @@ def step(op: Op, operands: Sequence[Interval]) -> Interval:
         fused = _fused(op, operands, rank=lows[0].ndim)
         if fused is None:
             return Interval(value, low, high)
-        total, bias, slack = fused
-        fused_low, fused_high = total.bounds(bias)
+        total, biases, slack = fused
+        fused_low, fused_high = total.bounds(biases)
         low, high = np.minimum(low, fused_low - slack), np.maximum(high, fused_high + slack)
-        return Interval(value, low, high, total, bias)
+        return Interval(value, low, high, total, biases)
 
 
 def carried(result: Interval, b: Interval, carrier: Interval) -> Interval:
@@ -198,7 +204,7 @@ def carried(result: Interval, b: Interval, carrier: Interval) -> Interval:
 def _moved(op: Op, operands: Sequence[Interval]) -> WeightedSum | None:
     """The bare sum's terms after a wiring op, where it still is one."""
     source = operands[0].sum_of
-    if source is None or len(operands) > 1 or operands[0].bias is not None:
+    if source is None or len(operands) > 1 or operands[0].biases:
         return None
     frame = operands[0].low.shape[1:]
     parts = {field.name: getattr(source, field.name) for field in fields(WeightedSum)}
@@ -207,13 +213,16 @@ def _moved(op: Op, operands: Sequence[Interval]) -> WeightedSum | None:
     )
 
 
-def _fused(op: Op, operands: Sequence[Interval], *, rank: int) -> tuple[WeightedSum, Array, Array] | None:
+def _fused(op: Op, operands: Sequence[Interval], *, rank: int) -> tuple[WeightedSum, tuple[Array, ...], Array] | None:
     """The op fused into the weights and the bias of the layer before it, as ONNX Runtime does with a bias, a batch
-    normalisation or a constant factor: the new sum, its bias, and how far rounding may have moved the two."""
+    normalisation or a constant factor: the new sum, its biases, and how far rounding may have moved them.
+
+    Constants that are added one after the other stay apart: in some order of addition they are one.
+    """
     carrier = next((i for i, operand in enumerate(operands) if operand.sum_of is not None), None)
     if carrier is None:
         return None
-    source, old = operands[carrier].sum_of, operands[carrier].bias
+    source, biases = operands[carrier].sum_of, operands[carrier].biases
     assert source is not None
     others = [operand for i, operand in enumerate(operands) if i != carrier]
     if any(other.sum_of is not None or not np.array_equal(other.low, other.high) for other in others):
@@ -228,9 +237,13 @@ def _fused(op: Op, operands: Sequence[Interval], *, rank: int) -> tuple[Weighted
     else:
         return None
     names = [field.name for field in fields(WeightedSum)]
-    parts = aligned([*(getattr(source, name) for name in names), np.zeros(()) if old is None else old, error])
-    total = WeightedSum(**dict(zip(names, parts[:-2], strict=True)))
-    bias = parts[-2] * factor + offset
+    aligned_parts = aligned([*(getattr(source, name) for name in names), *biases, error])
+    parts, biases = aligned_parts[: len(names)], tuple(aligned_parts[len(names) : -1])
+    total = WeightedSum(**dict(zip(names, parts, strict=True)))
+    if isinstance(op, ops.Binary) and op.kind != "mul":
+        return total, (*biases, offset), np.zeros(())
+    old = np.zeros((1,) * rank) + sum(biases)
+    bias = old * factor + offset
     real_scale = total.scale * np.abs(factor)
     scale = real_scale.astype(np.float32)
     falling = factor < 0
@@ -248,12 +261,12 @@ def _fused(op: Op, operands: Sequence[Interval], *, rank: int) -> tuple[Weighted
         tolerance=total.tolerance + np.where(several & rounds, 6 * UNIT, 0.0),
         refine=total.refine,
     )
-    slack = error * (np.abs(parts[-2] * factor) + np.abs(offset))
+    slack = error * (np.abs(old * factor) + np.abs(offset))
     rounded = bias.astype(np.float32).astype(np.float64)
     slack = (
         slack + np.abs(rounded - bias) + np.where(inexact, np.abs(total.n * scale.astype(np.float64)) * 4 * UNIT, 0.0)
     )
-    return total, rounded, slack
+    return total, (rounded,), slack
 
 
 def _batch_norm_line(op: ops.BatchNorm, rank: int) -> tuple[Array, Array, Array]:

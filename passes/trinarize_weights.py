@@ -16,9 +16,10 @@ from tncc.ir.graph import Graph
 from tncc.ir.location import Location
 from tncc.ir.ops import Conv2d, Linear, Op, TrinaryConv2d, integer_weight
 from tncc.passes.base import Module, Pass
+from tncc.passes.rounding import UNIT
 
 Array = npt.NDArray[Any]
-TOLERANCE = 2.0**-22  # relative: four roundings to float32
+TOLERANCE = 4 * UNIT  # relative
 
 
 def trinary_form(weight: Array) -> tuple[Array, Array, Array]:

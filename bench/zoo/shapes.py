@@ -215,6 +215,34 @@ def residual_of_scaled_sums(net: Net) -> onnx.ModelProto:
 
 
 @family
+def residual_that_halves_the_map(net: Net) -> onnx.ModelProto:
+    """A ResNet's downsampling block: the shortcut is a 1 x 1 layer of stride 2, on twice the main path's grid."""
+    a = net.first(size=9)
+    main = net.step(net.conv(a, net.trinary(6, 4, 3, 3), 1, strides=[2, 2]))
+    main = net.add("Conv", main, net.trinary(6, 6, 3, 3), net.real(6), pads=[1, 1, 1, 1])
+    shortcut = net.add("Conv", a, net.trinary(6, 4, 1, 1), net.real(6), strides=[2, 2])
+    return net.last(net.step(net.norm(net.add("Add", main, shortcut), 6), 0), 6)
+
+
+@family
+def shortcuts_without_weights(net: Net) -> onnx.ModelProto:
+    """Every second spike with silent channels beside, and means of 2 x 2 spikes, both added to a layer's sums."""
+    a = net.first()
+    picked = net.add("Slice", a, np.array([0, 0]), np.array([8, 8]), np.array([2, 3]), np.array([2, 2]))
+    picked = net.add("Pad", picked, np.array([0, 2, 0, 0, 0, 2, 0, 0]))
+    x = net.step(net.add("Add", net.conv(a, net.trinary(8, 4, 3, 3), 1, strides=[2, 2]), picked))
+    means = net.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
+    return net.model(net.step(net.add("Add", net.conv(x, net.trinary(8, 8, 3, 3), 1, strides=[2, 2]), means), 0.6))
+
+
+@family
+def sum_of_dilated_layers(net: Net) -> onnx.ModelProto:
+    a = net.first()
+    near, far = (net.conv(a, net.trinary(6, 4, 3, 3), d, dilations=[d, d]) for d in (1, 2))
+    return net.last(net.step(net.add("Add", near, far)), 6)
+
+
+@family
 def filters_that_fill_cores(net: Net) -> onnx.ModelProto:
     """256 nonzero weights: one filter a core."""
     x = net.add("Flatten", net.first(4, 8))

@@ -55,7 +55,7 @@ def export(module: Any, dynamo: bool) -> onnx.ModelProto:
 
 
 def test_the_page_has_snippets() -> None:
-    assert len(ACTIVATIONS) == 7 and len(SNIPPETS) == 9
+    assert len(ACTIVATIONS) == 7 and len(SNIPPETS) == 10
 
 
 @pytest.mark.parametrize("i", range(len(ACTIVATIONS)))
@@ -75,12 +75,15 @@ def test_activation(i: int) -> None:
     assert differing_values(model, program, {name: x}) == 0
 
 
-def test_weights_of_four_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.parametrize(("word", "printed"), [("four_bits", "[4]"), ("class Down", "2")])
+def test_snippet_that_exports(
+    word: str, printed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     monkeypatch.chdir(tmp_path)
-    (snippet,) = [snippet for snippet in SNIPPETS if "four_bits" in snippet]
+    (snippet,) = [snippet for snippet in SNIPPETS if word in snippet]
     torch.manual_seed(0)
     exec(snippet, {})
-    assert capsys.readouterr().out.endswith("[4]\n")
+    assert capsys.readouterr().out.endswith(f"{printed}\n")
     x = np.random.default_rng(0).normal(size=(100, 1, 8, 8)).astype(np.float32)
     assert differing_values(onnx.load("model.onnx"), tncc.compile("model.onnx"), {"x": x}) == 0
 

@@ -232,17 +232,20 @@ def all_results(terms: list[np.float32]) -> set[np.float32]:
     return found
 
 
-@pytest.mark.parametrize(("scale", "bias"), [(0.1, 0.0), (0.3, -0.7), (0.37, 123.4)])
-def test_summation_extremes_are_those_of_all_trees(scale: float, bias: float) -> None:
-    plus, minus = 3, 2
-    bottom, top = _summation_extremes(np.float32(scale), np.float32(bias), plus, minus)
+@pytest.mark.parametrize(
+    ("scale", "biases"), [(0.1, []), (0.1, [0.0]), (0.3, [-0.7]), (0.37, [123.4]), (0.3, [5.1, -4.9])]
+)
+def test_summation_extremes_are_those_of_all_trees(scale: float, biases: list[float]) -> None:
+    plus, minus = 3, 2 - len(biases) // 2  # the trees of more than six terms take long to list
+    constants = np.array(biases, np.float32)
+    bottom, top = _summation_extremes(np.float32(scale), constants, plus, minus)
     for n in range(-minus, plus + 1):
         found: set[np.float32] = set()
         for a in range(plus + 1):
             b = a - n
             if 0 <= b <= minus:
-                terms = [np.float32(bias), *[np.float32(scale)] * a, *[np.float32(-scale)] * b]
-                found |= all_results(terms)
+                terms = [*constants, *[np.float32(scale)] * a, *[np.float32(-scale)] * b]
+                found |= all_results(terms or [np.float32(0)])
         assert (min(found), max(found)) == (bottom[n + minus], top[n + minus])
 
 
