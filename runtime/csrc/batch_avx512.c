@@ -18,6 +18,12 @@
         sum = _mm512_ternarylogic_epi64(c, a, b, 0x96); \
         carry = _mm512_ternarylogic_epi64(a, b, sum, 0xd4); \
     } while (0)
+/* With the index scaled within the address: for two loads the compiler shifts it first, one instruction more a literal (5 % of
+ * the time). */
+#define TN_LOAD_LANES(to, rows, index) \
+    __asm__("vmovdqa64 (%2,%3,8), %0\n\tvmovdqa64 64(%2,%3,8), %1" \
+            : "=&v"((to).v[0]), "=v"((to).v[1]) \
+            : "r"(rows), "r"((uint64_t)(index)), "m"(*(const char(*)[])(rows)))
 #define TN_ADD_WHERE(sum, bits, weight) \
     _mm512_mask_add_epi64(sum, _mm512_test_epi64_mask(bits, bits), sum, _mm512_set1_epi64((long long)(weight)))
 #define TN_LAST_AND(a, b) _mm512_alignr_epi64(b, a, 7)

@@ -6,6 +6,7 @@
  * - TN_FULL_ADDER(sum, carry, a, b, c); TN_SPLAT(word), TN_SPLAT32(half a word);
  * - TN_LAST_AND(a, b): the last word of a, then all but the last of b; TN_SHIFT(words, before, n):
  *   words << n | before >> (64 - n) for n in 1..15; TN_SHIFT_LEFT and TN_SHIFT_RIGHT(words, n);
+ * - maybe TN_LOAD_LANES(lanes, rows, index): loads all lanes from word `index` of `rows` on;
  * - TN_ADD_WHERE(sum, bits, weight): sum + weight in the words where bits are not 0;
  * - sums of weighted bits: bit_count = count_bits(row, wanted), the bits set in both; tally_add(&tally, count, &weight)
  *   takes the low 32 bits of a uint64_t; tally_total(&tally). */
@@ -44,7 +45,11 @@ typedef struct __attribute__((may_alias)) {
 TN_FN static INLINE lanes literal(const uint64_t *rows, uint16_t index)
 {
     lanes found;
+#ifdef TN_LOAD_LANES
+    TN_LOAD_LANES(found, rows, index);
+#else
     EACH_LANE found.v[l] = *(const TN_V *)(rows + index + l * (int)(sizeof(TN_V) / 8));
+#endif
     return found;
 }
 
