@@ -86,13 +86,14 @@ def median_ratio(above: list[float], below: list[float]) -> float:
     return float(np.median(np.array(above) / np.array(below)))
 
 
-def feed(engine: Engine, ticks: int, rng: np.random.Generator) -> Callable[[], float]:
-    """A contestant: runs `ticks` ticks of random frames and returns their number."""
+def feed(engine: Engine, ticks: int, rng: np.random.Generator, runs: int = 1) -> Callable[[], float]:
+    """A contestant: runs `ticks` ticks of random frames, `runs` times, and returns how many that are."""
     pins = rng.random((ticks, engine.config.input_pins)) < 0.4
 
     def work() -> float:
-        engine.run(ticks, pins)
-        return ticks
+        for _ in range(runs):
+            engine.run(ticks, pins)
+        return ticks * runs
 
     return work
 
@@ -303,12 +304,16 @@ def scaling(report: Report, threads: int, rounds: int, most_chips: int) -> None:
 
 
 def batch_scaling(report: Report, threads: int, rounds: int, most_chips: int) -> None:
-    """Cost of a core's tick on 1, 2, 4 ... chips' worth of cores in the batch engine: wider layers, as many of them."""
+    """Cost of a core's tick on 1, 2, 4 ... chips' worth of cores in the batch engine: wider layers, as many of them.
+
+    Eight cores of a layer have one crossbar, whatever its width, and all sizes do as many core ticks a round."""
     engines = {}
     for i in range(most_chips.bit_length()):
-        engines[1 << i] = BatchEngine(layered_chip(16, 256 << i, unique=512), threads=threads)
+        engines[1 << i] = BatchEngine(layered_chip(16, 256 << i, unique=32 << i), threads=threads)
     rng = np.random.default_rng(0)
-    found = rates({str(chips): feed(engine, 1024, rng) for chips, engine in engines.items()}, rounds)
+    found = rates(
+        {str(chips): feed(engine, 1024, rng, most_chips // chips) for chips, engine in engines.items()}, rounds
+    )
     for chips, engine in engines.items():
         cores = engine.config.n_cores
         report.add(
