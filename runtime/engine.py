@@ -155,6 +155,7 @@ class Engine(ABC):
         events: Events | None = None,
         record: Array | None = None,
         probes: Array | None = None,
+        out: Array | None = None,
     ) -> RunResult:
         """Evaluates the next `ticks` ticks.
 
@@ -165,10 +166,29 @@ class Engine(ABC):
             events: spikes straight to axons; source ticks must lie in self.tick .. self.tick + ticks - 1.
             record: bool [cores, neurons]: the neurons whose spikes to return.
             probes: int32 [n, 2] of (core, neuron): the neurons whose potentials to return.
+            out: uint8 [ticks, output pins], C order: overwritten with the outputs, and returned as them; by default a
+                new array. Fresh memory costs a wide chip as much time as its spikes.
 
         Raises:
             InputError: a shape, dtype or range does not fit the chip.
         """
+
+
+def output_array(config: ChipConfig, ticks: int, out: Array | None) -> Array:
+    """Where `ticks` ticks of outputs go, not cleared: `out`, or a new array.
+
+    Raises:
+        InputError: `out` is not a writeable uint8 [ticks, output pins] in C order.
+    """
+    if out is None:
+        return np.empty((ticks, config.output_pins), np.uint8)
+    if out.dtype != np.uint8 or out.shape != (ticks, config.output_pins):
+        raise InputError(
+            f"out is {out.dtype}{list(out.shape)}; expected uint8[{ticks}, {config.output_pins}] (ticks, output pins)"
+        )
+    if not (out.flags.c_contiguous and out.flags.writeable):
+        raise InputError("out is not a writeable array in C order")
+    return out
 
 
 def check_run_arguments(

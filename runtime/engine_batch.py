@@ -18,6 +18,7 @@ from tncc.runtime.engine import (
     SampledTicks,
     Stats,
     check_run_arguments,
+    output_array,
     samples_before,
     target_hops,
 )
@@ -90,15 +91,17 @@ class BatchEngine(Engine):
         events: Events | None = None,
         record: Array | None = None,
         probes: Array | None = None,
+        out: Array | None = None,
     ) -> RunResult:
         pins = check_run_arguments(self.config, self.tick, ticks, pins, events, record, probes)
         record = None if record is None else np.ascontiguousarray(record)
         sampled = SampledTicks(self.tick, ticks)
+        outputs = output_array(self.config, ticks, out)
         if len(self._parts) == 1:
-            result = self._parts[0][1].advance(sampled, ticks, pins, events, record, probes)
+            result = self._parts[0][1].advance(sampled, outputs, pins, events, record, probes)
             self._end_piece(sampled.totals, ticks)
             return result
-        outputs = np.zeros((ticks, self.config.output_pins), np.uint8)
+        outputs[:] = 0
         potentials = None if probes is None else np.zeros((ticks, len(probes)), np.int32)
         recorded: list[tuple[Array, Array, Array]] = []
         for i, end in self._pace.pieces(ticks):
@@ -132,7 +135,7 @@ class BatchEngine(Engine):
             probes[:, 0] = np.searchsorted(stage.cores, probes[:, 0])
         found = part.advance(
             sampled,
-            len(piece.into.outputs),
+            np.empty((len(piece.into.outputs), stage.config.output_pins), np.uint8),
             _stage_pins(stage, piece.pins, piece.links),
             None if piece.events is None else _local_events(stage, piece.events, self.config.n_cores),
             None if piece.record is None else np.ascontiguousarray(piece.record[stage.cores]),
@@ -198,18 +201,18 @@ class _MemorylessPart:
     def advance(
         self,
         sampled: SampledTicks,
-        ticks: int,
+        outputs: Array,
         pins: Array | None,
         events: Events | None,
         record: Array | None,
         probes: Array | None,
     ) -> RunResult:
         """As TickEngine.advance."""
+        ticks = len(outputs)
         if events is not None and len(events.tick):
             self._make_event_pins(events)
         if len(self._event_keys):
             pins = self._with_events(ticks, pins, events)
-        outputs = np.empty((ticks, self._config.output_pins), np.uint8)
         recorded: list[tuple[Array, Array, Array]] = []
         for i, end in self._pace.pieces(ticks):
             now = sampled.between(self.tick + i, self.tick + end)

@@ -22,6 +22,7 @@ from tncc.runtime.engine import (
     Spikes,
     Stats,
     check_run_arguments,
+    output_array,
     target_hops,
 )
 
@@ -67,10 +68,12 @@ class NumpyEngine(Engine):
         events: Events | None = None,
         record: Array | None = None,
         probes: Array | None = None,
+        out: Array | None = None,
     ) -> RunResult:
         config = self.config
         pins = check_run_arguments(config, self.tick, ticks, pins, events, record, probes)
-        outputs = np.zeros((ticks, config.output_pins), np.uint8)
+        outputs = output_array(config, ticks, out)
+        outputs[:] = 0
         recorded: list[Array] = []
         potentials = None if probes is None else np.zeros((ticks, len(probes)), np.int32)
         if events is not None:

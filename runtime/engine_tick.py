@@ -20,6 +20,7 @@ from tncc.runtime.engine import (
     Spikes,
     Stats,
     check_run_arguments,
+    output_array,
     samples_before,
     target_hops,
 )
@@ -69,21 +70,24 @@ class TickEngine(Engine):
         events: Events | None = None,
         record: Array | None = None,
         probes: Array | None = None,
+        out: Array | None = None,
     ) -> RunResult:
         pins = check_run_arguments(self.config, self.tick, ticks, pins, events, record, probes)
-        return self.advance(SampledTicks(self.tick, ticks), ticks, pins, events, record, probes)
+        outputs = output_array(self.config, ticks, out)
+        return self.advance(SampledTicks(self.tick, ticks), outputs, pins, events, record, probes)
 
     def advance(
         self,
         sampled: SampledTicks,
-        ticks: int,
+        outputs: Array,
         pins: Array | None,
         events: Events | None,
         record: Array | None,
         probes: Array | None,
     ) -> RunResult:
-        """`run` with arguments known to be good; adds to `sampled`, which parts of one chip share."""
-        outputs = np.zeros((ticks, self.config.output_pins), np.uint8)
+        """`run` with arguments known to be good: overwrites `outputs`; adds to `sampled`, which parts share."""
+        ticks = len(outputs)
+        outputs[:] = 0
         pins = None if pins is None else np.ascontiguousarray(pins)
         record = None if record is None else np.ascontiguousarray(record)
         columns, bounds = _by_tick(events, self.tick, ticks)

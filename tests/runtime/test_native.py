@@ -260,7 +260,16 @@ def test_pins_may_be_truth_values(config: ChipConfig) -> None:
 
 
 def test_engines_say_what_does_not_fit(config: ChipConfig) -> None:
-    for engine in (TickEngine(config), BatchEngine(config)):
+    for engine in (TickEngine(config), BatchEngine(config), NumpyEngine(config)):
+        for out in (np.zeros((2, config.output_pins), np.uint8), np.zeros((1, config.output_pins), np.int8)):
+            with pytest.raises(InputError, match=r"out is u?int8.*; expected uint8"):
+                engine.run(1, out=out)
+        for out in (
+            np.zeros((config.output_pins, 2), np.uint8).T,
+            np.broadcast_to(np.uint8(0), (2, config.output_pins)),
+        ):
+            with pytest.raises(InputError, match="out is not a writeable array in C order"):
+                engine.run(2, out=out)
         with pytest.raises(InputError, match="input pins are"):
             engine.run(3, np.zeros((2, config.input_pins), np.uint8))
         with pytest.raises(InputError, match="a spike is 0 or 1"):
