@@ -24,6 +24,7 @@ from tncc.ir.types import Domain
 Array = npt.NDArray[Any]
 
 MAX_SET = 16  # a larger value set is forgotten
+MAX_INTEGER = 1 << 24  # what is larger counts as a real number: integers are computed with in int32
 COMPARISONS = ("ge", "gt", "le", "lt", "eq")
 LOGIC = ("and", "or", "xor")
 ARITHMETIC = ("add", "sub", "mul", "div", "min", "max")
@@ -45,7 +46,7 @@ class Values:
         unique = np.unique(np.asarray(numbers, dtype=np.float64))
         if not np.all(np.isfinite(unique)):
             return REAL
-        integer = bool(np.all(unique == np.rint(unique)))
+        integer = bool(np.all((unique == np.rint(unique)) & (np.abs(unique) <= MAX_INTEGER)))
         return Values(frozenset(unique.tolist()), integer) if unique.size <= MAX_SET else Values(None, integer)
 
     @staticmethod
@@ -158,8 +159,19 @@ def infer_values(
         return found
     if op_class in (ops.Conv2d, ops.Linear, ops.TrinaryConv2d, ops.SignConv2d):
         integer = operands[0].integer and Values.of(attributes["weight"]).integer
-        return INT if integer and ("scale" not in attributes or Values.of(attributes["scale"]).integer) else REAL
+        integer = integer and ("scale" not in attributes or Values.of(attributes["scale"]).integer)
+        return INT if integer and _sums_stay_small(operands[0], attributes) else REAL
     return REAL
+
+
+def _sums_stay_small(operand: Values, attributes: Mapping[str, Any]) -> bool:
+    """Whether no sum of a layer passes MAX_INTEGER, where it is known what the layer reads."""
+    if operand.finite is None:
+        return True
+    weight: Array = attributes["weight"]
+    total = np.abs(weight.reshape(weight.shape[0], -1)).sum(axis=1, dtype=np.float64)
+    reach = total * np.abs(attributes.get("scale", 1)) * max((abs(number) for number in operand.finite), default=0.0)
+    return bool(np.all(reach <= MAX_INTEGER))
 
 
 def _unary_values(kind: str, operand: Values) -> Values:

@@ -324,7 +324,7 @@ class _Fold:
             self.first = np.minimum(self.first, np.where(fires, n, np.iinfo(np.int64).max).min(axis=0))
             self.last = np.maximum(self.last, np.where(fires, n, np.iinfo(np.int64).min).max(axis=0))
             self.count += fires.sum(axis=0)
-            unsure = np.broadcast_to(result.low != result.high, value.shape) & reachable
+            unsure = np.broadcast_to((result.low != result.high) | result.unknown, value.shape) & reachable
             at_all = np.argwhere(unsure)
             for c, i in zip(*np.unique(channel[tuple(at_all.T[1:])], return_index=True), strict=True):
                 doubts.setdefault(int(c), self._shown(sums[at_all[i, 0]], tuple(at_all[i, 1:])))

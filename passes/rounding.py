@@ -7,7 +7,7 @@ yield: weighted sums in any order, products and sums fused or not, batch normali
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ Array = npt.NDArray[Any]
 
 UNIT = 2.0**-24  # relative error of one float32 rounding
 TINY = 2.0**-149
+LARGEST = float(np.finfo(np.float32).max)
 MAX_TABLE = 1 << 15  # entries of a table of tightest bounds; a second to compute
 MAX_BIASES = 2  # of a sum whose bounds are tightened
 FUNCTION_ERROR = 1e-6  # absolute error granted to a runtime's sigmoid and tanh; ONNX Runtime's stay below 3e-7
@@ -31,6 +32,9 @@ FUNCTION_ERROR = 1e-6  # absolute error granted to a runtime's sigmoid and tanh;
 @dataclass(frozen=True)
 class Interval:
     """A tensor [batch or 1, *frame] as written (float32, or uint8 for truth values), and its float64 bounds.
+
+    Bounds beyond float32 are infinite. Where both are NaN the value is NaN in every evaluation; where it may be one, in
+    some order of arithmetic, `unknown` is set, and the bounds say nothing.
 
     `sum_of` is set while a runtime may still fuse the value into the weights: as weighted sum `sum_of` plus `biases`
     (float64, broadcasting against it), all of which may be added in any order.
@@ -41,6 +45,7 @@ class Interval:
     high: Array
     sum_of: WeightedSum | None = None
     biases: tuple[Array, ...] = ()
+    unknown: Array = field(default_factory=lambda: np.zeros((), bool))
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,10 @@ class WeightedSum:
     refine: Array
 
     def bounds(self, biases: Sequence[Array] = ()) -> tuple[Array, Array]:
-        """Bounds of scale * n + biases over all orders in which the terms and the biases can be added."""
+        """Bounds of scale * n + biases over all orders in which the terms and the biases can be added.
+
+        NaN where a partial sum may pass float32's largest number.
+        """
         scale, given = self.scale.astype(np.float64), [np.asarray(bias, np.float64) for bias in biases]
         exact = self.n * scale + sum(given)
         products = scale * (self.plus + self.minus)
@@ -88,7 +96,8 @@ class WeightedSum:
         tabled = (self.tolerance == 0) & (table <= 2 * MAX_TABLE) & (len(given) <= MAX_BIASES)
         if np.any(self.refine & tabled & ~never_rounds):
             self._tighten(self.refine & tabled, given, low, high)
-        return low, high
+        overflows = total * (1 + 4 * UNIT) > LARGEST
+        return np.where(overflows, np.nan, low), np.where(overflows, np.nan, high)
 
     def _tighten(self, where: Array, biases: Sequence[Array], low: Array, high: Array) -> None:
         """Replaces the bounds of the elements to refine, in place; one table for each kind of element.
@@ -148,13 +157,24 @@ def _largest_results(scale: np.float32, biases: Array, plus: int, minus: int) ->
 
 def bounded_sum(source: WeightedSum) -> Interval:
     """The bare sums scale * n, as written and bounded."""
-    value = source.n.astype(np.float32) * source.scale
-    return Interval(value, *source.bounds(), source)
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = source.n.astype(np.float32) * source.scale
+        return _in_range(Interval(value, *source.bounds(), source))
 
 
 def constant(op: ops.Constant) -> Interval:
     value = evaluate(op, ())
     return Interval(value, value.astype(np.float64), value.astype(np.float64))
+
+
+def _in_range(result: Interval) -> Interval:
+    """The result with infinite bounds beyond float32, and unknown where a bound is NaN."""
+    undefined = np.isnan(result.low) | np.isnan(result.high)
+    low = np.where(undefined | (result.low < -LARGEST), -np.inf, result.low)
+    low = np.where(low > LARGEST, np.inf, low)
+    high = np.where(undefined | (result.high > LARGEST), np.inf, result.high)
+    high = np.where(high < -LARGEST, -np.inf, high)
+    return replace(result, low=low, high=high, unknown=result.unknown | undefined)
 
 
 def _rounded(low: Array, high: Array, exactly: Array | bool = True) -> tuple[Array, Array]:
@@ -175,19 +195,29 @@ def step(op: Op, operands: Sequence[Interval]) -> Interval:
     value = evaluate(real, [operand.value for operand in operands])
     with np.errstate(all="ignore"):
         if isinstance(op, ops.WIRING):
-            low = rewire(op, [operand.low for operand in operands])
-            high = rewire(op, [operand.high for operand in operands])
-            return Interval(value, low, high, _moved(op, operands))
+            low, high, unknown = (
+                rewire(
+                    op,
+                    [np.broadcast_to(part, operand.low.shape) for part, operand in zip(parts, operands, strict=True)],
+                )
+                for parts in zip(*((operand.low, operand.high, operand.unknown) for operand in operands), strict=True)
+            )
+            return Interval(value, low, high, _moved(op, operands), unknown=unknown)
         lows = aligned([operand.low for operand in operands])
         highs = aligned([operand.high for operand in operands])
         low, high = _BOUNDS[type(op)](op, lows, highs)
+        unknown = np.zeros((), bool)
+        for part in aligned([np.broadcast_to(operand.unknown, operand.low.shape) for operand in operands]):
+            unknown = unknown | part
+        if isinstance(op, ops.Binary) and op.kind in COMPARISONS:
+            return Interval(value, np.where(unknown, 0.0, low), np.where(unknown, 1.0, high))
         fused = _fused(op, operands, rank=lows[0].ndim)
         if fused is None:
-            return Interval(value, low, high)
+            return _in_range(Interval(value, low, high, unknown=unknown))
         total, biases, slack = fused
         fused_low, fused_high = total.bounds(biases)
         low, high = np.minimum(low, fused_low - slack), np.maximum(high, fused_high + slack)
-        return Interval(value, low, high, total, biases)
+        return _in_range(Interval(value, low, high, total, biases, unknown))
 
 
 def carried(result: Interval, b: Interval, carrier: Interval) -> Interval:

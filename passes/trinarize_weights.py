@@ -81,7 +81,8 @@ def _exact_form(weight: Array, largest: int) -> tuple[Array, Array, Array]:
     integers = np.where(exact[:, None], units / np.maximum(divisor, 1)[:, None], 0).reshape(weight.shape)
     small = exact & np.all(integers.reshape(weight.shape[0], -1) <= largest, axis=1)
     small &= scale == scale.astype(np.float32)
-    return (np.minimum(integers, largest) * np.sign(weight)).astype(np.int16), scale.astype(np.float32), small
+    signs = np.where(np.isnan(weight), 0, np.sign(weight))
+    return (np.minimum(integers, largest) * signs).astype(np.int16), scale.astype(np.float32), small
 
 
 def _rounded_form(channel: Array, largest: int) -> tuple[Array, np.float32, float] | None:
@@ -89,7 +90,7 @@ def _rounded_form(channel: Array, largest: int) -> tuple[Array, np.float32, floa
     none."""
     magnitudes = np.unique(np.abs(channel.astype(np.float64)))
     magnitudes = magnitudes[magnitudes > 0]
-    if not np.all(np.isfinite(magnitudes)) or magnitudes.size > largest:
+    if not np.all(np.isfinite(channel)) or magnitudes.size > largest:
         return None
     steps = magnitudes / magnitudes[0] * np.arange(1, largest + 1)[:, None]  # the smallest weight as 1, 2, 3 ... scales
     near = (np.abs(steps - np.rint(steps)) <= TOLERANCE * steps).all(axis=1) & (np.rint(steps[:, -1]) <= largest)

@@ -187,7 +187,7 @@ def compile_model(
 ) -> Compilation:
     """Compiles with every option and debugging aid of the command line; `progress` gets (pass, index, passes)."""
     from tncc.backends.tnbin import describe, to_config
-    from tncc.frontends.onnx import load, split_host
+    from tncc.frontends.onnx import load, split_host, visible
     from tncc.passes.manager import run_pipeline
     from tncc.passes.pipeline import print_pipeline, with_options
     from tncc.twn import trinarize
@@ -221,6 +221,7 @@ def compile_model(
             "pipeline",
             "end it with partition-cores, place-cores, route-spikes; --stop-after PASS writes the IR's text",
         )
+    netlist = replace(netlist, outputs=tuple(visible(source.model, source.graph, port) for port in netlist.outputs))
     entering, leaving = [p.name for p in netlist.inputs], [p.name for p in netlist.outputs]
     prefix, suffix = split_host(source.model, entering, leaving)
     for part, what in ((prefix, "prefix"), (suffix, "suffix")):

@@ -15,11 +15,8 @@ Array = npt.NDArray[Any]
 _ONNX_DTYPES: dict[str, str] = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
-    "tensor(uint8)": "uint8",
-    "tensor(int8)": "int8",
-    "tensor(int32)": "int32",
-    "tensor(int64)": "int64",
-    "tensor(bool)": "bool",
+    **{f"tensor({name})": name for name in ("float16", "int8", "int16", "int32", "int64", "bool")},
+    **{f"tensor(u{name})": f"u{name}" for name in ("int8", "int16", "int32", "int64")},
 }
 
 

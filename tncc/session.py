@@ -60,7 +60,7 @@ class Session:
 
     def _check_joints(self) -> None:
         """Raises FormatError where the host models do not fit the chip's ports: a file put together wrongly."""
-        entering = set(self._prefix.outputs) if self._prefix else {port.name for port in self.inputs}
+        entering = {port.name for port in self.inputs}.union(self._prefix.outputs if self._prefix else ())
         leaving = {port["name"] for port in self.program.metadata.get("outputs", [])}
         for have, needed in (
             (entering, {port["name"] for port in self.program.metadata.get("inputs", [])}),
@@ -178,7 +178,7 @@ class Session:
     def _pins(self, part: dict[str, Array], start: int) -> Array:
         """uint8 [frames, input pins]: the spikes that enter the chip."""
         part = {port.name: _cast(part[port.name], port, start) for port in self.inputs}
-        values = self._prefix.run(part) if self._prefix else part
+        values = part | self._prefix.run(part) if self._prefix else part
         frames = len(next(iter(part.values())))
         pins = np.zeros((frames, self.program.config.input_pins), np.uint8)
         for port in self.program.metadata["inputs"]:
@@ -193,7 +193,7 @@ class Session:
                 frame, element = np.argwhere(spikes != value)[0]
                 hint = (
                     ""
-                    if self._prefix
+                    if port["name"] not in part
                     else (
                         "the model's first layer has trinary weights, so it runs on the chip and takes {0, 1}; "
                         "to run it on the host, compile with --pipeline and partition-host{inputs=real}"

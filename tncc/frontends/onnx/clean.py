@@ -39,6 +39,16 @@ from tncc.frontends.onnx.quantizers import lower_quantizers
 Array = npt.NDArray[Any]
 
 MAX_NODES = 100_000
+ELEMENT_TYPES = {  # of inputs
+    getattr(onnx.TensorProto, name)
+    for name in (
+        "FLOAT",
+        "DOUBLE",
+        "FLOAT16",
+        "BOOL",
+        *(f"{u}INT{bits}" for u in ("", "U") for bits in (8, 16, 32, 64)),
+    )
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +108,13 @@ def _free_batch(model: onnx.ModelProto, where: object) -> bool:
         if value.type.WhichOneof("value") != "tensor_type" or not value.type.tensor_type.HasField("shape"):
             raise ShapeNotFixed(
                 f"input {value.name!r} has no shape", where, "export with static shapes and a free batch dimension"
+            )
+        if value.type.tensor_type.elem_type not in ELEMENT_TYPES:
+            names = onnx.TensorProto.DataType
+            found = value.type.tensor_type.elem_type
+            shown = names.Name(found).lower() if found in names.values() else str(found)
+            raise InterfaceUnsupported(
+                f"input {value.name!r} is of type {shown}", where, "a model that takes floats, integers or truth values"
             )
         dims = value.type.tensor_type.shape.dim
         shown = ", ".join(d.dim_param or (str(d.dim_value) if d.HasField("dim_value") else "?") for d in dims)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from dataclasses import replace
 
 import onnx
 
 from tncc.errors import BypassesChip, ModuleInvalid
 from tncc.frontends.onnx.clean import needed_nodes
 from tncc.frontends.onnx.probes import BATCH, initializers
+from tncc.ir.graph import Graph
+from tncc.ir.netlist import Port
+from tncc.ir.ops import Reshape
+from tncc.ir.types import TensorType
 
 FLOAT = onnx.TensorProto.FLOAT
 
@@ -43,6 +48,28 @@ def split_host(model: onnx.ModelProto, entering: list[str], leaving: list[str]) 
     wanted = [name for name in outputs if name not in leaving]
     suffix = _cut(model, types, list(dict.fromkeys(leaving)), wanted, "suffix") if wanted else None
     return prefix, suffix
+
+
+def visible(model: onnx.ModelProto, graph: Graph, port: Port) -> Port:
+    """The port under the name of a tensor of the ONNX model.
+
+    One-dimensional layers become two-dimensional ones, whose maps have names of their own between two reshapes; where
+    spikes leave the chip as such a map, they leave as the tensor instead: the same elements in the same order.
+
+    Args:
+        model: a cleaned model.
+        graph: what was imported from it.
+        port: an output of the chip.
+    """
+    types = {value.name for value in model.graph.input}.union(*(node.output for node in model.graph.node))
+    name = _tensor(port.name, types)
+    if name in types:
+        return port
+    shown = next((op for op in graph.consumers.get(name, ()) if isinstance(op, Reshape) and op.output in types), None)
+    if shown is None:
+        return port
+    suffix = port.name.removeprefix(name)
+    return replace(port, name=shown.output + suffix, type=TensorType(port.type.domain, shown.type.shape))
 
 
 def _types(model: onnx.ModelProto) -> dict[str, onnx.TypeProto]:
@@ -110,7 +137,7 @@ def _cut(
 SIGNS = "/spikes"
 
 
-def _tensor(name: str, types: Mapping[str, onnx.TypeProto]) -> str:
+def _tensor(name: str, types: Container[str]) -> str:
     """The model's tensor that a boundary name stands for."""
     return name if name in types or not name.endswith(SIGNS) else name.removesuffix(SIGNS)
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from tncc.errors import ModelInvalid
+from tncc.errors import ModelInvalid, ModuleInvalid
 from tncc.frontends.onnx.clean import Cleaned
 from tncc.frontends.onnx.probes import PROBES, initializers
 from tncc.ir import ops
@@ -273,6 +273,8 @@ class Importer:
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             # ONNX's checker lets some malformed attributes and operands pass
             raise ModelInvalid(f"malformed {node.op_type}: {error}", node.name) from None
+        except ModuleInvalid as error:  # operands and attributes that do not fit together, by the IR's own rules
+            raise ModelInvalid(error.message, node.name) from None
 
     def _check_precision(self, node: Node) -> None:
         """The IR computes in float32; nodes that compute in float16 or float64 stay on the host."""
