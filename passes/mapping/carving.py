@@ -37,21 +37,28 @@ def carve(layer: SpikingLayer, tile: Array, max_inputs: int, max_outputs: int) -
     cut = np.flatnonzero(rank < excess[tile])
     found = tile.astype(np.int32)
     found[cut] = -1
-    read = [set(_inside(inputs[tile == k])) for k in range(sizes.size)]
     held = (sizes - excess).tolist()
+    ends = np.cumsum(sizes)
+    read: dict[int, set[int]] = {}  # by tile, those asked for so far
+
+    def read_by(k: int) -> set[int]:
+        if k not in read:
+            whole = cheap_first[ends[k] - sizes[k] + excess[k] : ends[k]]
+            read[k] = set(_inside(inputs[whole]))
+        return read[k]
+
     for position in cut.tolist():
         mine = set(_inside(inputs[position]))
         beside = {int(found[p]) for p in _neighbours(position, layer.op.type.shape[1], layer.op.type.shape[2])}
         grown = [
-            (len(read[k] | mine) - len(read[k]), k)
+            (len(read_by(k) | mine) - len(read_by(k)), k)
             for k in sorted(beside - {-1})
-            if held[k] < max_outputs and len(read[k] | mine) <= max_inputs
+            if held[k] < max_outputs and len(read_by(k) | mine) <= max_inputs
         ]
+        chosen = min(grown)[1] if grown else len(held)
         if not grown:
-            grown = [(0, len(read))]
-            read.append(set())
+            read[chosen] = set()
             held.append(0)
-        chosen = min(grown)[1]
         found[position] = chosen
         read[chosen] |= mine
         held[chosen] += 1

@@ -129,7 +129,7 @@ def _options(model: LayerModel, split: int, chip: Chip, copies: int) -> Iterator
     limit = max(1, chip.neurons // features) if split < model.largest_group else chip.neurons
     taken = {True: 0, False: 0}
     too_large: list[tuple[int, int]] = []  # extents of tilings that do not fit: no larger one will
-    for tiling in candidates(model.layer, floor, chip.axons, limit, copies):
+    for tiling in candidates(model.layer, 2 * chip.neurons, floor, chip.axons, limit, copies):
         if tiling.tiles == model.layer.positions:
             break
         direct = tiling.largest * copies <= limit  # else its neurons need splitters

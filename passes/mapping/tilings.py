@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tncc.passes.mapping.carving import carve
+from tncc.passes.mapping.intervals import Axis, Partition, Partitions, partitions
 from tncc.passes.mapping.wiring import SpikingLayer
 
 Array = npt.NDArray[Any]
 CARVED = 8  # pairs of partitions tried for carving
-Partition = tuple[int, ...]  # sizes of consecutive intervals along one axis
 
 
 @dataclass(frozen=True)
@@ -48,66 +47,16 @@ class Tiling:
         return Tiling(label, tile.astype(np.int32), order, np.concatenate(([0], np.cumsum(counts)[:-1])), extents)
 
 
-def partitions(outputs: int, extent: Callable[[int, int], int]) -> list[Partition]:
-    """Sensible partitions of one axis: for every number of intervals, equal ones, balanced ones, and those whose
-    greatest input extent is least (intervals at the edge, where padding takes no axon, come out longer).
-
-    extent(start, stop) is the number of input rows under the output rows start .. stop - 1.
-    """
-    found: dict[Partition, None] = {}
-    for size in range(1, outputs + 1):
-        count = -(-outputs // size)
-        last = outputs - size * (count - 1)
-        found[(size,) * (count - 1) + (last,)] = None
-        small, longer = divmod(outputs, count)
-        found[(small + 1,) * longer + (small,) * (count - longer)] = None
-    extents = sorted({extent(0, k) for k in range(1, outputs + 1)} | {extent(1, k) for k in range(2, outputs + 1)})
-    for limit in extents:
-        if (greedy := _greedy(outputs, extent, limit)) is not None:
-            found[greedy] = None
-    return list(found)
-
-
-def _greedy(outputs: int, extent: Callable[[int, int], int], limit: int) -> Partition | None:
-    """Fewest intervals with input extents of at most `limit`, evened out; None where a single row needs more."""
-    stops = []
-    start = 0
-    while start < outputs:
-        stop = start
-        while stop < outputs and extent(start, stop + 1) <= limit:
-            stop += 1
-        if stop == start:
-            return None
-        stops.append(stop - start)
-        start = stop
-    if len(stops) > 2:  # a short last interval: give it rows from the middle, so that both edges are long
-        middle = outputs - 2 * stops[0]
-        inner = len(stops) - 2
-        if middle >= inner:
-            small, longer = divmod(middle, inner)
-            even = (stops[0], *(small + 1,) * longer, *(small,) * (inner - longer), stops[0])
-            bounds = np.concatenate(([0], np.cumsum(even)))
-            if all(extent(int(a), int(b)) <= limit for a, b in pairwise(bounds)):
-                return even
-    return tuple(stops)
-
-
-def _axis_extent(layer: SpikingLayer, axis: int) -> Callable[[int, int], int]:
-    """Input rows (axis 0) or columns (axis 1) under an interval of output rows or columns."""
-    outputs = layer.op.type.shape[1 + axis]
-    size = layer.in_shape[1 + axis]
-    kernel, stride = layer.op.weight.shape[2 + axis], layer.op.strides[axis]
-    dilation, pad = layer.op.dilations[axis], layer.op.pads[axis]
-    taps = np.arange(outputs)[:, None] * stride + np.arange(kernel) * dilation - pad
-    known: dict[tuple[int, int], int] = {}
-
-    def extent(start: int, stop: int) -> int:
-        if (start, stop) not in known:
-            rows = taps[start:stop].ravel()
-            known[start, stop] = int(np.unique(rows[(rows >= 0) & (rows < size)]).size)
-        return known[start, stop]
-
-    return extent
+def _axis(layer: SpikingLayer, axis: int) -> Axis:
+    op = layer.op
+    return Axis(
+        outputs=op.type.shape[1 + axis],
+        inputs=layer.in_shape[1 + axis],
+        kernel=op.weight.shape[2 + axis],
+        stride=op.strides[axis],
+        dilation=op.dilations[axis],
+        pad=op.pads[axis],
+    )
 
 
 def _interval_index(partition: Partition) -> Array:
@@ -120,42 +69,48 @@ def _show(partition: Partition) -> str:
     return ",".join(map(str, partition)) if len(partition) <= 6 else f"{partition[0]},{partition[1]}..{partition[-1]}"
 
 
-def candidates(layer: SpikingLayer, axon_floor: int, axons: int, max_outputs: int, copies: int) -> Iterator[Tiling]:
+def candidates(
+    layer: SpikingLayer, longest: int, axon_floor: int, axons: int, max_outputs: int, copies: int
+) -> Iterator[Tiling]:
     """Tilings whose tiles can fit one core at all, coarse ones first.
 
-    axon_floor: axons that some core needs for every input position of its tile. max_outputs: output positions that
+    longest: rows or columns of any tile, at most. axon_floor: axons that some core needs for every input position of its tile. max_outputs: output positions that
     one core can hold at most, with one copy of each. Besides rectangles, rectangles with a few positions carved off
     where their neurons do not fit with `copies` copies of each.
     """
-    _, height, width = layer.op.type.shape
-    extents = [_axis_extent(layer, axis) for axis in (0, 1)]
-    choices: list[list[tuple[int, int, Partition]]] = []
-    for axis, outputs in enumerate((height, width)):
-        options = []
-        for partition in partitions(outputs, extents[axis]):
-            bounds = np.concatenate(([0], np.cumsum(partition)))
-            widest = max(extents[axis](int(a), int(b)) for a, b in pairwise(bounds))
-            options.append((len(partition), widest, partition))
-        choices.append(sorted(options))
-    pairs = sorted(
-        (rows[0] * columns[0], rows[2], columns[2], (rows[1], columns[1]))
-        for rows in choices[0]
-        for columns in choices[1]
-        if rows[1] * columns[1] * axon_floor <= axons
-    )
     held = max(1, max_outputs // copies)
-    fewest = next((pair[0] for pair in pairs if max(pair[1]) * max(pair[2]) <= held), layer.positions)
-    shapes = [(*pair, False) for pair in pairs if max(pair[1]) * max(pair[2]) <= max_outputs]
+    rows, columns = (partitions(_axis(layer, axis), longest) for axis in (0, 1))
+    # carving takes less than half of a tile
+    row, column = _pairs(rows, columns, max(max_outputs, 2 * held - 1), axons // axon_floor if axon_floor else None)
+    count, outputs = rows.count[row] * columns.count[column], rows.longest[row] * columns.longest[column]
+    fewest = int(count[outputs <= held].min(initial=layer.positions))
+    shapes = [(int(k), False) for k in np.flatnonzero(outputs <= max_outputs)]
     if axon_floor:
-        large = [pair for pair in pairs if pair[0] < fewest and max(pair[1]) * max(pair[2]) > held]
-        shapes += [(*pair, True) for pair in large[-CARVED:]]
-    for _, rows, columns, extent, to_carve in sorted(shapes):
+        large = np.flatnonzero((count < fewest) & (outputs > held) & (outputs < 2 * held))
+        shapes += [(int(k), True) for k in large[-CARVED:]]
+    for k, to_carve in sorted(shapes):
+        height, width = rows.sizes[row[k]], columns.sizes[column[k]]
         if not to_carve:
-            yield Tiling.of(_label(rows, columns), _tiles(rows, columns), extent)
+            extents = int(rows.extent[row[k]]), int(columns.extent[column[k]])
+            yield Tiling.of(_label(height, width), _tiles(height, width), extents)
             continue
-        carved = carve(layer, _tiles(rows, columns), axons // axon_floor, held)
+        carved = carve(layer, _tiles(height, width), axons // axon_floor, held)
         if carved is not None:
-            yield Tiling.of(f"{_label(rows, columns)}, carved", carved)
+            yield Tiling.of(f"{_label(height, width)}, carved", carved)
+
+
+def _pairs(rows: Partitions, columns: Partitions, most_outputs: int, most_inputs: int | None) -> tuple[Array, Array]:
+    """Indices of the partitions of rows and of columns whose largest tile has at most so many outputs and inputs, by
+    the number of tiles."""
+    by_width = np.argsort(columns.longest, kind="stable")
+    partners = np.searchsorted(columns.longest[by_width], most_outputs // rows.longest, side="right")
+    row = np.repeat(np.arange(partners.size), partners)
+    column = by_width[np.arange(row.size) - np.repeat(np.cumsum(partners) - partners, partners)]
+    if most_inputs is not None:
+        few = rows.extent[row] * columns.extent[column] <= most_inputs
+        row, column = row[few], column[few]
+    order = np.lexsort((column, row, rows.count[row] * columns.count[column]))
+    return row[order], column[order]
 
 
 def single_positions(layer: SpikingLayer) -> Tiling:
