@@ -103,9 +103,7 @@ def partitions(axis: Axis, longest: int) -> Partitions:
     extents |= {axis.extent(1, k) for k in range(2, min(longest + 1, outputs) + 1)}
     found.update(_within(axis, extents, longest))
     sizes = tuple(sorted(found))
-    return Partitions(
-        sizes, *(np.array([measure(p) for p in sizes], np.int64) for measure in (len, max, axis.widest))
-    )
+    return Partitions(sizes, *(np.array([measure(p) for p in sizes], np.int64) for measure in (len, max, axis.widest)))
 
 
 def _within(axis: Axis, extents: Iterable[int], longest: int) -> Iterable[Partition]:

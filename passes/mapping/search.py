@@ -6,13 +6,17 @@ far and by the copies that it asks of sources not yet visited (its pending deman
 decisions only the cheapest lives; a state that costs no less than another and asks no less of every source dies. On a
 chain the pending demand stems from one layer alone, so this is dynamic programming and exact over the candidates; on
 a general graph `beam` bounds the number of states and the result is a heuristic.
+
+Units are packed only where the state could be the cheapest of its kind by the axons and neurons that it takes at least,
+and its demand is summed up only if it is among the cheapest of its layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +31,12 @@ from tncc.passes.mapping.wiring import Network, SpikingLayer
 Array = npt.NDArray[Any]
 
 MAX_FANOUT_LEVELS = 3  # splitter levels after one layer: 256^3 axons are more than any chip array has
+NEVER = 1 << 48  # cores of what no number of cores can hold
+TOTALS = 64  # sums by which pending demands are compared first
 MAX_TILINGS = 24  # tilings tried for every feature split, the coarsest that fit, besides single positions
+
+
+_Origin = tuple[tuple[int, int], ...]  # (layer, option) that pending demand stems from
 
 
 @dataclass(frozen=True)
@@ -57,14 +66,36 @@ class _Option:
 class _State:
     cores: int
     axons: int  # breaks ties: fewer axons are fewer wires
-    pending: dict[int, Array] = field(repr=False)  # source -> int32 [size], copies asked for
-    origin: tuple[tuple[int, int], ...]  # (layer, option) that the pending demand stems from
+    pending: dict[int, Array] = field(repr=False)  # source -> int32 [size], copies asked for; of sources in demand
+    origin: _Origin
     decision: Decision | None = None
     before: _State | None = field(default=None, repr=False)
 
+
+@dataclass(frozen=True)
+class _Start:
+    """A state with the fan-out of the layer at hand decided. rest: what its demand on other sources stems from."""
+
+    state: _State
+    rest: _Origin
+    levels: int
+    copies: Array = field(repr=False)
+    splitters: int
+
     @property
-    def cost(self) -> tuple[int, int]:
-        return self.cores, self.axons
+    def cores(self) -> int:
+        return self.state.cores + self.splitters
+
+
+class _Found(NamedTuple):
+    """A start with an option for the layer at hand; ordered by cost, equal ones by when they were found."""
+
+    cores: int
+    axons: int
+    number: int  # of the option
+    start: int  # index
+    origin: _Origin
+    option: _Option
 
 
 def fanout_tree(copies: Array, levels: int, chip: Chip) -> tuple[Array, int]:
@@ -82,19 +113,24 @@ def fanout_tree(copies: Array, levels: int, chip: Chip) -> tuple[Array, int]:
 
 
 def output_demand(network: Network) -> dict[int, Array]:
-    """Copies that the graph's outputs ask of every source: one for each pin."""
-    flat = np.zeros(network.size, np.int32)
+    """Copies that the graph's outputs ask, by source: one for each pin."""
+    starts = np.array([source.first for source in network.sources])
+    demand: dict[int, Array] = {}
     for port in network.outputs:
-        flat += np.bincount(port.elements, minlength=network.size).astype(np.int32)
-    return {k: flat[source.first : source.first + source.size] for k, source in enumerate(network.sources)}
+        owner = np.searchsorted(starts, port.elements, side="right") - 1
+        for k in np.unique(owner).tolist():
+            asked = np.bincount(port.elements[owner == k] - starts[k], minlength=network.sources[k].size)
+            demand[k] = demand.get(k, 0) + asked.astype(np.int32)
+    return demand
 
 
 def search(network: Network, chip: Chip, beam: int, input_levels: int) -> list[Decision]:
     """The decisions, one a layer. input_levels: splitter levels that fan inputs out on the chip; 0: the host does."""
-    states = [_State(0, 0, output_demand(network), ())]
+    costly = range(0 if input_levels else len(network.inputs), len(network.sources))  # the host copies for nothing
+    demand = {k: copies for k, copies in output_demand(network).items() if k in costly}
+    states = [_State(0, 0, demand, ())]
     for layer in reversed(network.layers):
-        states = _visit(network, chip, layer, states)
-        states = _prune(states, beam)
+        states = _Visit(network, chip, layer, costly, states).best(beam)
     best = min(states, key=lambda state: _final_cost(network, chip, state, input_levels))
     decisions = []
     walk: _State | None = best
@@ -105,11 +141,8 @@ def search(network: Network, chip: Chip, beam: int, input_levels: int) -> list[D
 
 
 def _final_cost(network: Network, chip: Chip, state: _State, input_levels: int) -> tuple[int, int]:
-    extra = 0
-    if input_levels:
-        for k in range(len(network.inputs)):
-            extra += fanout_tree(state.pending[k], input_levels, chip)[1]
-    return state.cores + extra, state.axons
+    inputs = [copies for k, copies in state.pending.items() if k < len(network.inputs)]
+    return state.cores + sum(fanout_tree(copies, input_levels, chip)[1] for copies in inputs), state.axons
 
 
 def _splits(largest: int) -> list[int]:
@@ -151,82 +184,153 @@ def _options(model: LayerModel, split: int, chip: Chip, copies: int) -> Iterator
         yield _Option(model, single, subsets, axons)
 
 
-def _visit(network: Network, chip: Chip, layer: SpikingLayer, states: list[_State]) -> list[_State]:
-    model = LayerModel(layer)
-    me = len(network.inputs) + layer.index
-    fanouts = [_fanouts(state.pending[me], chip) for state in states]
-    found: list[_State] = []
-    fits, number, enough = False, 0, 0
-    copies = min(_least_copies(trees[0][0]) for trees in fanouts)
-    for split in _splits(model.largest_group):
-        least = 0
-        for option in _options(model, split, chip, copies):
-            fits = True
-            number += 1
-            bound = -(-option.total_axons // chip.axons)
-            least = min(least or bound, bound)
-            if enough and bound > enough:
-                continue
-            new = _extend(network, chip, model, option, number, states, fanouts)
-            found += new
-            for state in new:
-                assert state.decision is not None
-                cores = state.decision.cores + state.decision.splitter_cores
-                enough = min(enough or cores * 2 + 8, cores * 2 + 8)
-        if enough and least > enough:
-            break
-    if not fits:
-        raise FilterTooLarge(
-            f"one filter needs more axons than the {chip.axons} of a core",
-            layer.op.location,
-            "run split-filter-groups first; it says which filter is too large",
-        )
-    if not found:
-        raise ChipLimit(
-            f"one neuron's fan-out does not fit {chip.neurons} neurons a core, even with splitter cores",
-            layer.op.location,
-            "a chip with more neurons a core",
-        )
-    return found
+class _Visit:
+    """One layer's turn: every state goes on with every way to map the layer."""
 
+    def __init__(self, network: Network, chip: Chip, layer: SpikingLayer, costly: range, states: list[_State]) -> None:
+        self.network, self.chip, self.layer = network, chip, layer
+        self.me = len(network.inputs) + layer.index
+        self.model = LayerModel(layer)
+        self.reads = [k for k in layer.sources if k in costly]
+        nothing = np.zeros(network.sources[self.me].size, np.int32)
+        self.starts = []
+        trees: dict[bytes, list[tuple[Array, int]]] = {}
+        for state in states:
+            rest = tuple(pair for pair in state.origin if self._waits(pair[0], costly))
+            copies = state.pending.get(self.me, nothing)
+            known = trees.setdefault(copies.tobytes(), [])
+            known += [] if known else _fanouts(copies, chip)
+            self.starts += [_Start(state, rest, levels, *tree) for levels, tree in enumerate(known)]
+        self.start_cores = np.array([start.cores for start in self.starts])
+        self.start_axons = np.array([start.state.axons for start in self.starts])
+        self.neuron_cores = np.array([-(-int(start.copies.sum()) // chip.neurons) for start in self.starts])
+        # which outputs are in demand hangs on no decision
+        self.live = self.starts[0].copies > 0
 
-def _extend(
-    network: Network,
-    chip: Chip,
-    model: LayerModel,
-    option: _Option,
-    number: int,
-    states: list[_State],
-    fanouts: list[list[tuple[Array, int]]],
-) -> list[_State]:
-    """The cheapest state for every set of pending decisions, with `option` taken for the model's layer."""
-    layer = model.layer
-    me = len(network.inputs) + layer.index
-    best: dict[tuple[tuple[int, int], ...], _State] = {}
-    added: dict[int, Array] | None = None
-    axon_bound = -(-option.total_axons // chip.axons)
-    for state, trees in zip(states, fanouts, strict=True):
-        rest = tuple(pair for pair in state.origin if _reads_before(network, pair[0], layer.index))
-        origin = (*rest, (layer.index, number))
-        known = best.get(origin)
-        for levels, (copies, splitters) in enumerate(trees):
-            least = max(axon_bound, -(-int(copies.sum()) // chip.neurons)) + splitters + state.cores
-            if known is not None and least > known.cores:
+    def _waits(self, layer: int, costly: range) -> bool:
+        """Whether `layer` reads a source that is still to be visited after this one."""
+        return any(k in costly and k < self.me for k in self.network.layers[layer].sources)
+
+    def best(self, beam: int) -> list[_State]:
+        """The undominated states, the `beam` cheapest of them."""
+        kept: list[_State] = []
+        totals: Array = np.zeros((0, TOTALS), np.int64)
+        asked: dict[int, tuple[dict[int, Array], Array]] = {}
+        before = [_totals({k: c for k, c in start.state.pending.items() if k != self.me}) for start in self.starts]
+        for found in sorted(self._candidates()):
+            if found.number not in asked:
+                demand = self._asked(found.option)
+                asked[found.number] = demand, _totals(demand)
+            demand, total = asked[found.number]
+            total = before[found.start] + total
+            state = self._state(found, demand)
+            if any(_asks_no_more(kept[k], state) for k in np.flatnonzero((totals <= total).all(axis=1)).tolist()):
                 continue
-            neurons = model.neurons(option.tiling, option.subsets, copies)
-            if int(neurons.max(initial=0)) > chip.neurons:
+            kept.append(state)
+            totals = np.concatenate((totals, total[None]))
+            if len(kept) == beam:
+                break
+        return kept
+
+    def _candidates(self) -> Iterable[_Found]:
+        """The cheapest of every origin."""
+        best: dict[_Origin, _Found] = {}
+        fits, number, enough = False, 0, 0
+        copies = min(_least_copies(start.copies) for start in self.starts if not start.levels)
+        for split in _splits(self.model.largest_group):
+            least = 0
+            for option in _options(self.model, split, self.chip, copies):
+                fits = True
+                number += 1
+                bound = -(-option.total_axons // self.chip.axons)
+                least = min(least or bound, bound)
+                if enough and bound > enough:
+                    continue
+                for new in self._extend(option, number, best):
+                    cores = 2 * (new.cores - self.starts[new.start].state.cores) + 8
+                    enough = min(enough or cores, cores)
+            if enough and least > enough:
+                break
+        if not fits:
+            raise FilterTooLarge(
+                f"one filter needs more axons than the {self.chip.axons} of a core",
+                self.layer.op.location,
+                "run split-filter-groups first; it says which filter is too large",
+            )
+        if not best:
+            raise ChipLimit(
+                f"one neuron's fan-out does not fit {self.chip.neurons} neurons a core, even with splitter cores",
+                self.layer.op.location,
+                "a chip with more neurons a core",
+            )
+        return best.values()
+
+    def _extend(self, option: _Option, number: int, best: dict[_Origin, _Found]) -> list[_Found]:
+        """Puts into `best` every start with `option` that is cheaper than what is there; returns those that stay."""
+        least = np.maximum(self.neuron_cores, self._least_cores(option)) + self.start_cores
+        axons = self.start_axons + option.total_axons
+        mine = ((self.layer.index, number),) if self.reads else ()
+        found: dict[_Origin, _Found] = {}
+        packed: dict[int, tuple[int, bool]] = {}  # by the copies' identity: cores, and whether there are not more
+        for k in np.lexsort((axons, least)).tolist():
+            start = self.starts[k]
+            origin = (*start.rest, *mine)
+            known = best.get(origin)
+            cores, exact = packed.get(id(start.copies), (0, False))
+            new = _Found(max(int(least[k]), start.cores + cores), int(axons[k]), number, k, origin, option)
+            if known is not None and known < new:
                 continue
-            cores = count_cores(option.axons.ravel(), neurons.ravel(), chip.axons, chip.neurons)
-            cost = (state.cores + cores + splitters, state.axons + option.total_axons)
-            if known is not None and cost >= known.cost:
-                continue
-            if added is None:
-                added = _asked(network, layer, option)
-            pending = {k: d for k, d in state.pending.items() if k != me}
-            pending |= {k: pending[k] + d for k, d in added.items()}
-            decision = Decision(option.tiling, option.subsets.split, levels, cores, splitters)
-            known = best[origin] = _State(*cost, pending, origin, decision, state)
-    return list(best.values())
+            if not exact:
+                most = None if known is None else known.cores - start.cores
+                cores = self._pack(option, start.copies, most)
+                packed[id(start.copies)] = cores, most is None or cores <= most
+                new = new._replace(cores=start.cores + cores)
+            if cores < NEVER and (known is None or new < known):
+                best[origin] = found[origin] = new
+        return list(found.values())
+
+    def _pack(self, option: _Option, copies: Array, most: int | None) -> int:
+        """Cores of the option's units; NEVER where one exceeds a core; where over `most`, some number that is, too."""
+        neurons = self.model.neurons(option.tiling, option.subsets, copies)
+        if int(neurons.max(initial=0)) > self.chip.neurons:
+            return NEVER
+        return count_cores(option.axons.ravel(), neurons.ravel(), self.chip.axons, self.chip.neurons, most)
+
+    def _least_cores(self, option: _Option) -> int:
+        """Cores that the option's axons take at least; units of more than half a core's do not share it."""
+        axons = option.axons
+        if not self.live.all():
+            axons = axons[self.model.neurons(option.tiling, option.subsets, self.live) > 0]
+        return max(-(-int(axons.sum()) // self.chip.axons), int(np.count_nonzero(2 * axons > self.chip.axons)))
+
+    @cached_property
+    def _slots(self) -> tuple[Array, Array]:
+        """(where each operand element is among the elements of the sources that the layer reads, and of which)."""
+        starts = np.array([source.first for source in self.network.sources])
+        owner = np.searchsorted(starts, self.layer.operand, side="right") - 1
+        return self.layer.operand - starts[owner], owner
+
+    def _asked(self, option: _Option) -> dict[int, Array]:
+        """The option's demand, by source."""
+        if not self.reads:
+            return {}
+        demand = self.model.demand(option.tiling, option.subsets)
+        element, owner = self._slots
+        return {
+            k: np.bincount(
+                element[owner == k], weights=demand[owner == k], minlength=self.network.sources[k].size
+            ).astype(np.int32)
+            for k in self.reads
+        }
+
+    def _state(self, found: _Found, asked: dict[int, Array]) -> _State:
+        start, option = self.starts[found.start], found.option
+        pending = {k: copies for k, copies in start.state.pending.items() if k != self.me}
+        for k, copies in asked.items():
+            pending[k] = pending[k] + copies if k in pending else copies
+        cores = found.cores - start.cores
+        decision = Decision(option.tiling, option.subsets.split, start.levels, cores, start.splitters)
+        return _State(found.cores, found.axons, pending, found.origin, decision, start.state)
 
 
 def _fanouts(copies: Array, chip: Chip) -> list[tuple[Array, int]]:
@@ -244,31 +348,17 @@ def _least_copies(copies: Array) -> int:
     return int(copies[copies > 0].min()) if np.any(copies) else 1
 
 
-def _reads_before(network: Network, layer: int, visited: int) -> bool:
-    """Whether `layer` reads a source that is still to be visited once `visited` is."""
-    return any(k < len(network.inputs) + visited for k in network.layers[layer].sources)
-
-
-def _asked(network: Network, layer: SpikingLayer, option: _Option) -> dict[int, Array]:
-    """The option's demand, by source."""
-    flat = np.bincount(
-        layer.operand, weights=option.model.demand(option.tiling, option.subsets), minlength=network.size
-    ).astype(np.int32)
-    return {
-        k: flat[network.sources[k].first : network.sources[k].first + network.sources[k].size] for k in layer.sources
-    }
-
-
-def _prune(states: list[_State], beam: int) -> list[_State]:
-    """The undominated states, the `beam` cheapest of them."""
-    kept: list[_State] = []
-    for state in sorted(states, key=lambda state: state.cost):
-        if not any(_asks_no_more(other, state) for other in kept):
-            kept.append(state)
-            if len(kept) == beam:
-                break
-    return kept
+def _totals(pending: dict[int, Array]) -> Array:
+    """int64 [TOTALS]: a pending demand summed up over stretches of its elements, for a first comparison."""
+    found = np.zeros(TOTALS, np.int64)
+    for copies in pending.values():
+        stretches = min(TOTALS, copies.size)
+        found[:stretches] += np.add.reduceat(copies, np.arange(stretches) * copies.size // stretches, dtype=np.int64)
+    return found
 
 
 def _asks_no_more(one: _State, other: _State) -> bool:
-    return all(one.pending[k] is d or bool(np.all(one.pending[k] <= d)) for k, d in other.pending.items())
+    """Whether no source has to make more copies for `one`. Both have visited the same layers."""
+    return all(
+        one.pending[k] is copies or bool((one.pending[k] <= copies).all()) for k, copies in other.pending.items()
+    )

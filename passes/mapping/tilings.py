@@ -74,9 +74,9 @@ def candidates(
 ) -> Iterator[Tiling]:
     """Tilings whose tiles can fit one core at all, coarse ones first.
 
-    longest: rows or columns of any tile, at most. axon_floor: axons that some core needs for every input position of its tile. max_outputs: output positions that
-    one core can hold at most, with one copy of each. Besides rectangles, rectangles with a few positions carved off
-    where their neurons do not fit with `copies` copies of each.
+    longest: rows or columns of any tile, at most. axon_floor: axons that some core needs for every input position of
+    its tile. max_outputs: output positions that one core can hold at most, with one copy of each. Besides rectangles,
+    rectangles with a few positions carved off where their neurons do not fit with `copies` copies of each.
     """
     held = max(1, max_outputs // copies)
     rows, columns = (partitions(_axis(layer, axis), longest) for axis in (0, 1))
