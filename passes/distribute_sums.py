@@ -12,7 +12,7 @@ from tncc.ir.chip import Chip
 from tncc.ir.cone import feeds_spikes, live
 from tncc.ir.graph import Graph
 from tncc.ir.infer import infer_domains
-from tncc.ir.ops import WIRING, Binary, Concat, Conv2d, Linear
+from tncc.ir.ops import WIRING, AveragePool2d, Binary, Concat, Conv2d, Linear
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
 
@@ -25,7 +25,8 @@ Term = tuple[str, int]  # spikes or signs, and the sign they count with
 class DistributeSums(Pass):
     """conv(a + b) is conv(a) + conv(b): residual connections that add spikes. merge-sums makes one layer of them.
 
-    A linear layer reads all of them end to end. The sum may be a difference, be nested, and pass through wiring.
+    A linear layer reads all of them end to end. The sum may be a difference, be nested, and pass through wiring and
+    average pools.
     """
 
     name: ClassVar[str] = "distribute-sums"
@@ -40,15 +41,16 @@ class DistributeSums(Pass):
             terms = sums.terms(op.inputs[0]) if reads_sum else []
             if len(terms) < 2:
                 build.append(op)
-            elif isinstance(op, Conv2d):
+            elif isinstance(op, Conv2d) or sums.means.intersection(name for name, _ in terms):
+                assert isinstance(op, Conv2d | Linear)
                 _sum_of_layers(build, op, terms)
             elif isinstance(op, Linear):
                 _layer_on_all(build, op, terms)
         return infer_domains(live(module.with_ops(build.ops)))
 
 
-def _sum_of_layers(build: Builder, op: Conv2d, terms: list[Term]) -> None:
-    """Adds a convolution a term, and their sum."""
+def _sum_of_layers(build: Builder, op: Conv2d | Linear, terms: list[Term]) -> None:
+    """Adds a layer a term, and their sum."""
     location, total = op.location.via(DistributeSums.name), ""
     for i, (name, sign) in enumerate(terms):
         part = build.fresh(f"{op.output}/part{i}")
@@ -72,9 +74,10 @@ class _Sums:
     def __init__(self, graph: Graph, build: Builder) -> None:
         self.graph, self.build = graph, build
         self._known: dict[str, list[Term]] = {}
+        self.means: set[str] = set()  # terms that are means, or moved ones
 
     def terms(self, name: str, depth: int = 0) -> list[Term]:
-        """The spikes or signs that `name` is the sum of; [] where it is no such sum or a long one."""
+        """The spikes, signs or means of them that `name` is the sum of; [] where it is no such sum or a long one."""
         if name not in self._known:
             self._known[name] = self._find(name, depth) if depth < DEPTH else []
         return self._known[name]
@@ -90,12 +93,14 @@ class _Sums:
             if not left or not right or not alike or len(left) + len(right) > TERMS:
                 return []
             return left + [(term, sign if op.kind == "add" else -sign) for term, sign in right]
-        if op is not None and isinstance(op, WIRING) and not isinstance(op, Concat):
+        if op is not None and isinstance(op, (*WIRING, AveragePool2d)) and not isinstance(op, Concat):
             moved = []
             for term, sign in self.terms(op.inputs[0], depth + 1):
                 output = self.build.fresh(f"{op.output}/{term}")
                 attributes = dict(op.attributes())
                 self.build.add(type(op), (term,), output, op.location, shape=op.type.shape, **attributes)
                 moved.append((output, sign))
+                if isinstance(op, AveragePool2d) or term in self.means:
+                    self.means.add(output)
             return moved
         return []

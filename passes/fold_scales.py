@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from tncc.ir.cone import feeds_spikes, live
 from tncc.ir.graph import Graph
 from tncc.ir.infer import infer_domains
 from tncc.ir.interpreter import evaluate
-from tncc.ir.ops import ELEMENTWISE, WIRING, Constant, Conv2d, Linear, MaxPool2d, Op
+from tncc.ir.ops import ELEMENTWISE, WIRING, AveragePool2d, Constant, Conv2d, Linear, MaxPool2d, Op
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
 from tncc.passes.rounding import UNIT
@@ -29,7 +30,7 @@ MOVES = (*WIRING, MaxPool2d)  # what does the same to v x as to x, for v > 0
 class FoldScales(Pass):
     """Quantisers leave activations with a scale: 0.7 * b, `where(b, 0.7, 0)`, dequantised codes 255 / 255.
 
-    Conv2d and Linear that read v * b, v > 0, through wiring and maximum pools, read b and have weights v * w. Where
+    Conv2d and Linear that read v * b, v > 0, through wiring and pools, read b and have weights v * w. Where
     every v * w is a float32, each product that the source model adds up is the same number as before. Otherwise it may
     round each, or add them up unrounded: the layer's tolerance says so, and fold-thresholds sees to it that no decision
     hangs on it.
@@ -60,7 +61,7 @@ def _rescaled(op: Conv2d | Linear, scales: _Scales) -> Op:
     off = np.abs(weight - exact)
     if not np.all(off <= UNIT * np.abs(exact)):
         return op
-    tolerance = op.tolerance + (UNIT if np.any(off) else 0)
+    tolerance = op.tolerance + (UNIT if np.any(off) else 0) + scales.roundings.get(name, 0) * UNIT
     location = op.location.via(FoldScales.name)
     return replace(op, inputs=(name,), weight=weight, tolerance=tolerance, location=location)
 
@@ -72,6 +73,7 @@ class _Scales:
         self.graph = graph
         self.build = Builder(graph)
         self._known: dict[str, tuple[str, float] | None] = {}
+        self.roundings: dict[str, int] = {}  # of unscaled means: how often the source model rounds its sum
 
     def unscaled(self, name: str) -> tuple[str, float] | None:
         """(spikes or signs, v > 0) with `name` = v * them; None where there are none."""
@@ -85,7 +87,22 @@ class _Scales:
         op = self.graph.producer.get(name)
         if op is not None and isinstance(op, MOVES):
             return self._moved(op)
+        if isinstance(op, AveragePool2d):
+            return self._mean(op)
         return self._multiple(name) if isinstance(op, ELEMENTWISE) else None
+
+    def _mean(self, op: AveragePool2d) -> tuple[str, float] | None:
+        """The mean of v * b is v times the mean of b, but for rounding of the sums of v."""
+        found = self.unscaled(op.inputs[0])
+        if found is None or found[1] == 1:
+            return None
+        name, scale = found
+        output = self.build.fresh(f"{op.output}/unscaled")
+        attributes = dict(op.attributes())
+        self.build.add(AveragePool2d, (name,), output, op.location.via(FoldScales.name), **attributes)
+        if math.frexp(scale)[0] != 0.5:
+            self.roundings[output] = math.prod(op.kernel) + 1
+        return output, scale
 
     def _moved(self, op: Op) -> tuple[str, float] | None:
         found = [self.unscaled(operand) for operand in op.inputs]
@@ -97,6 +114,7 @@ class _Scales:
         attributes = dict(op.attributes())
         output = self.build.fresh(f"{op.output}/unscaled")
         self.build.add(type(op), operands, output, location, shape=op.type.shape, **attributes)
+        self.roundings[output] = max(self.roundings.get(operand, 0) for operand in operands)
         return output, scales.pop()
 
     def _multiple(self, name: str) -> tuple[str, float] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -10,46 +9,34 @@ import numpy as np
 import numpy.typing as npt
 
 from tncc.errors import (
-    CompileError,
-    NotOneSum,
-    NotOneThreshold,
     PassMisplaced,
     PipelineInvalid,
-    RoundingDecides,
-    SignThreeValued,
 )
 from tncc.ir.builder import Builder
 from tncc.ir.chip import Chip
-from tncc.ir.cone import live, trace
+from tncc.ir.cone import live
 from tncc.ir.graph import Graph
-from tncc.ir.infer import straight_through
-from tncc.ir.interpreter import rewire, weight_bounds, weighted_sum
-from tncc.ir.location import Location
 from tncc.ir.ops import (
     ELEMENTWISE,
     WIRING,
     Constant,
     Gather,
-    Op,
-    SignConv2d,
     SpikingConv2d,
-    TrinaryConv2d,
     integer_weight,
 )
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
-from tncc.passes.merge_sums import why_apart
-from tncc.passes.rounding import Interval, WeightedSum, bounded_sum, carried, constant, step
+from tncc.passes.decisions import Decisions, source_of
+from tncc.passes.pooled_sums import PooledSums
 
 Array = npt.NDArray[Any]
 
 ROUNDINGS = ("exact", "nearest")
-ELEMENTS = 1 << 22  # array elements evaluated at once
 
 
 @dataclass(frozen=True)
 class FoldThresholds(Pass):
-    """TrinaryConv2d, elementwise ops and a comparison become SpikingConv2d.
+    """TrinaryConv2d, elementwise ops and a comparison become SpikingConv2d, perhaps with a mean over windows between.
 
     The model's own float32 expression is evaluated at every integer sum that inputs in {0, 1} can produce; the
     layer's integer threshold is read off the decisions. Falling decisions negate the weights.
@@ -76,15 +63,15 @@ class FoldThresholds(Pass):
         graph = live(module)
         build = Builder(graph)
         approximations: list[str] = []
-        needed = _needed(graph)
+        needed = _needed(graph, chip)
         levels: str | None = None
         for op in graph.ops:
             if op.output not in needed:
                 continue
             if isinstance(op, ELEMENTWISE):
-                fold = _Fold(graph, op)
-                approximations += fold.ambiguous(self.rounding)
-                fold.emit(build)
+                found = Decisions(graph, op, chip)
+                approximations += found.ambiguous(self.rounding)
+                _emit(build, found)
             elif isinstance(op, Constant):
                 levels = _emit_constant(build, op, levels)
             else:
@@ -92,7 +79,7 @@ class FoldThresholds(Pass):
         return replace(module, ops=tuple(build.ops), approximations=(*module.approximations, *approximations))
 
 
-def _needed(graph: Graph) -> set[str]:
+def _needed(graph: Graph, chip: Chip) -> set[str]:
     """Spikes that must exist as such: the graph's outputs, what layers and wiring read, back to the inputs."""
     needed: set[str] = set()
     pending = list(graph.outputs)
@@ -111,31 +98,11 @@ def _needed(graph: Graph) -> set[str]:
         if isinstance(op, (*WIRING, SpikingConv2d)):
             pending.extend(op.inputs)
         elif isinstance(op, ELEMENTWISE):
-            pending.extend(_source(graph, op).inputs)
+            source = source_of(graph, op, chip)
+            pending.extend((source.inner if isinstance(source, PooledSums) else source).inputs)
         elif not isinstance(op, Constant):
             raise PassMisplaced(f"{op.mnemonic()} is not lowered to a weighted sum and a comparison", op.location)
     return needed
-
-
-def _source(graph: Graph, op: Op) -> TrinaryConv2d:
-    """The one weighted sum that spikes are computed from. Raises CompileError where they have other sources."""
-    cone = trace(graph, op.output)
-    found = [graph.producer.get(name) for name in cone.sources]
-    if len(found) == 1 and isinstance(found[0], TrinaryConv2d):
-        return found[0]
-    names = [str(op.location) if op else f"input {name}" for op, name in zip(found, cone.sources, strict=True)]
-    what = " and ".join(names) if names else "constants alone"
-    reasons = [(reason, inner) for inner in cone.ops if (reason := why_apart(graph, inner))]
-    where = reasons[0][1].location if reasons else op.location
-    raise NotOneSum(
-        f"the spikes {op.output!r} are computed from {what}; a neuron computes them from one weighted sum"
-        + (f", and this sum of them cannot be one: {reasons[0][0]}" if reasons else ""),
-        where,
-        "let the scales of what is added up be small multiples of one in every channel (a batch normalisation belongs "
-        "behind the sum), or put a binary activation on each before the sum"
-        if reasons
-        else "add the sums up in one layer (concatenate the inputs and the weights), or compare each on its own",
-    )
 
 
 def _emit_constant(build: Builder, op: Constant, levels: str | None) -> str:
@@ -167,282 +134,39 @@ def _emit_constant(build: Builder, op: Constant, levels: str | None) -> str:
     return levels
 
 
-class _Fold:
-    """The decisions of one spikes value as a function of one layer's integer sums."""
-
-    def __init__(self, graph: Graph, op: Op) -> None:
-        self.graph, self.op = graph, op
-        self.layer = _source(graph, op)
-        self.cone = trace(graph, op.output)
-        self.channels = int(self.layer.weight.shape[0])
-        lowest, highest = self._reach()
-        self.by_position = lowest.shape != (self.channels, 1, 1) or not self._is_alike_everywhere()
-        self.frame = self.layer.type.shape if self.by_position else (self.channels, 1, 1)
-        # int64 [frame]: the sums of weights of spiking inputs that can occur
-        self.lowest, self.highest = (np.broadcast_to(bound, self.frame) for bound in (lowest, highest))
-        self.wiring = self._wiring()
-        self.refine = np.zeros(self.channels, bool)
-        unsure = self._decide()
-        if unsure:
-            # the cheap bounds leave a doubt; first one channel tightly: where that settles nothing, the rest is no use
-            self.refine[min(unsure)] = True
-            if min(unsure) not in self._decide():
-                self.refine[list(unsure)] = True
-            unsure = self._decide()
-        self.unsure = unsure
-        self._threshold()
-
-    def _reach(self) -> tuple[Array, Array]:
-        """Lowest and highest sum of weights, int64 [out, 1, 1]; by position where padding hides inputs that count.
-
-        Spikes in the padding are merely absent. Signs are not: a window that reaches into it has fewer terms.
-        """
-        weight = self.layer.weight
-        if isinstance(self.layer, SignConv2d) and any(self.layer.pads):
-            everything = np.ones((1, *self.graph.types[self.layer.inputs[0]].shape), np.uint8)
-            low, high = (
-                weighted_sum(everything, replace(self.layer, weight=part))[0].astype(np.int64)
-                for part in (np.minimum(weight, 0), np.maximum(weight, 0))
-            )
-            return low, high
-        return weight_bounds(weight)
-
-    def _model_sums(self, sums: Array) -> WeightedSum:
-        """What the source model adds up where the inputs that spike have weights that sum to `sums` [n]."""
-        column = (1, self.channels, 1, 1)
-        n, low, high = sums.reshape(-1, 1, 1, 1), self.lowest[None], self.highest[None]
-        magnitudes = np.abs(self.layer.weight.reshape(self.channels, -1)).astype(np.int64)
-        n, plus, minus = np.broadcast_to(n, (n.size, *self.frame)), high, -low
-        if isinstance(self.layer, SignConv2d):
-            # every input adds a term, +weight or -weight: a sum of n leaves (high + low) - n for the others
-            n, plus, minus = 2 * n - (high + low), high - low, high - low
-        return WeightedSum(
-            n=n,
-            scale=self.layer.scale.reshape(column),
-            plus=plus,
-            minus=minus,
-            terms=np.count_nonzero(magnitudes, axis=1).reshape(column),
-            largest=magnitudes.max(axis=1, initial=0).reshape(column),
-            tolerance=np.full(column, self.layer.tolerance),
-            refine=self.refine.reshape(column),
-        )
-
-    def _is_alike_everywhere(self) -> bool:
-        """Whether no op of the cone tells one position of a channel from another."""
-        for op in self.cone.ops:
-            shape = op.type.shape
-            if isinstance(op, WIRING):
-                return False
-            if isinstance(op, Constant) and any(n > 1 for n in shape[-2:]):
-                return False
-            if not isinstance(op, Constant) and len(shape) > 3:
-                return False
-        return True
-
-    def _wiring(self) -> Array:
-        """For every element of the result the element of the layer's sum it is computed from: int64, row-major."""
-        where: dict[str, Array | None] = {self.layer.output: np.arange(np.prod(self.frame)).reshape(1, *self.frame)}
-        for op in self.cone.ops:
-            varying = [where[name] for name in op.inputs]
-            moved = [indices for indices in varying if indices is not None]
-            if not moved:
-                where[op.output] = None
-            elif isinstance(op, WIRING):
-                if len(moved) < len(varying) or len(moved) > 1:
-                    raise self._not_elementwise(op)
-                where[op.output] = rewire(op, moved)
-            else:
-                shape = (1, *op.type.shape) if self.by_position else (1, *self.frame)
-                spread = [np.broadcast_to(indices, shape) for indices in moved]
-                if any(not np.array_equal(spread[0], other) for other in spread[1:]):
-                    raise self._not_elementwise(op)
-                where[op.output] = spread[0]
-        found = where[self.cone.output]
-        assert found is not None
-        if np.unique(found).size < found.size:
-            raise self._not_elementwise(self.op)
-        return np.asarray(found[0])
-
-    def _not_elementwise(self, op: Op) -> CompileError:
-        return NotOneSum(
-            f"the result mixes or repeats elements of the sums of {self.layer.location}; "
-            "a neuron decides on one sum of its own",
-            op.location,
-        )
-
-    def _evaluations(self) -> Iterator[tuple[Array, Interval]]:
-        """(sums, results) for all sums from the lowest to the highest that any channel has, ascending, in chunks."""
-        everything = np.arange(int(self.lowest.min()), int(self.highest.max()) + 1)
-        chunk = max(1, ELEMENTS // int(np.prod(self.frame)))
-        for start in range(0, everything.size, chunk):
-            sums = everything[start : start + chunk]
-            values = {self.layer.output: bounded_sum(self._model_sums(sums))}
-            for op in self.cone.ops:
-                if isinstance(op, Constant):
-                    values[op.output] = constant(op)
-                    continue
-                result = step(op, [values[name] for name in op.inputs])
-                through = straight_through(op, self.graph.producer)
-                if through is not None:
-                    result = carried(result, *(values[name] for name in through))
-                values[op.output] = result
-            yield sums, values[self.cone.output]
-
-    def _decide(self) -> dict[int, int]:
-        """Fills in, per element of the result: the first and last sum that fires and how many do.
-
-        Returns a sum for every channel where the decision is unsure.
-        """
-        shape = self.wiring.shape
-        channel = self._channel_of_elements()
-        lowest, highest = self._of_elements(self.lowest), self._of_elements(self.highest)
-        self.first = np.full(shape, np.iinfo(np.int64).max)
-        self.last = np.full(shape, np.iinfo(np.int64).min)
-        self.count = np.zeros(shape, np.int64)
-        doubts: dict[int, int] = {}
-        for sums, result in self._evaluations():
-            n = sums.reshape(-1, *(1,) * len(shape))
-            reachable = (n >= lowest) & (n <= highest)
-            value = np.broadcast_to(result.value, (sums.size, *shape))
-            spikes = (value == 0) | (value == 1)
-            if not np.all(spikes | ~reachable):
-                at = tuple(np.argwhere(~spikes & reachable)[0])
-                sum_there = self._shown(sums[at[0]], at[1:])
-                if sign := next((op for op in self.cone.ops if getattr(op, "kind", "") == "strict_sign"), None):
-                    raise SignThreeValued(
-                        f"output channel {channel[at[1:]]}: Sign gives 0 where the integer sum is {sum_there}, and the "
-                        f"result is then {value[at]}; a spike is 0 or 1",
-                        sign.location,
-                        "write x >= 0, cast to float, in its place",
-                    )
-                raise NotOneThreshold(
-                    f"output channel {channel[at[1:]]}: the result is {value[at]} where the integer sum is "
-                    f"{sum_there}; a spike is 0 or 1",
-                    self._location(),
-                )
-            fires = (value == 1) & reachable
-            self.first = np.minimum(self.first, np.where(fires, n, np.iinfo(np.int64).max).min(axis=0))
-            self.last = np.maximum(self.last, np.where(fires, n, np.iinfo(np.int64).min).max(axis=0))
-            self.count += fires.sum(axis=0)
-            unsure = np.broadcast_to((result.low != result.high) | result.unknown, value.shape) & reachable
-            at_all = np.argwhere(unsure)
-            for c, i in zip(*np.unique(channel[tuple(at_all.T[1:])], return_index=True), strict=True):
-                doubts.setdefault(int(c), self._shown(sums[at_all[i, 0]], tuple(at_all[i, 1:])))
-        return doubts
-
-    def _channel_of_elements(self) -> Array:
-        positions = int(np.prod(self.frame[1:]))
-        return self.wiring // positions
-
-    def _of_elements(self, frame: Array) -> Array:
-        """Of an array [frame] what belongs to each element of the result."""
-        return np.asarray(frame.reshape(-1)[self.wiring])
-
-    def _shown(self, n: int, at: tuple[int, ...]) -> int:
-        """The integer sum that the source model has at an element of the result where n is ours."""
-        sums = np.broadcast_to(self._model_sums(np.array([n])).n, (1, *self.frame))
-        return int(sums.reshape(-1)[self.wiring[at]])
-
-    def _threshold(self) -> None:
-        """Reads sign [out] and threshold (the layer's frame) off the decisions."""
-        channel = self._channel_of_elements()
-        lowest, highest = self._of_elements(self.lowest), self._of_elements(self.highest)
-        never, always = self.count == 0, self.count == highest - lowest + 1
-        one_run = never | (self.last - self.first + 1 == self.count)
-        rising = always | never | (one_run & (self.last == highest))
-        falling = always | never | (one_run & (self.first == lowest))
-        if not np.all(rising | falling):
-            raise self._not_monotone(tuple(np.argwhere(~(rising | falling))[0]))
-        must_fall, must_rise = (np.zeros(self.channels, bool) for _ in range(2))
-        must_fall[channel[~rising]] = True
-        must_rise[channel[~falling]] = True
-        if np.any(must_fall & must_rise):
-            raise NotOneThreshold(
-                f"output channel {int(np.argmax(must_fall & must_rise))} fires for high sums at some positions and for "
-                "low sums at others; one filter has one direction on the chip",
-                self._location(),
-            )
-        flipped = must_fall[channel]
-        self.sign = np.where(must_fall, -1, 1).astype(np.int8)
-        # a neuron with sums -highest..-lowest after the flip; silent ones get a threshold just above all sums
-        bottom, top = np.where(flipped, -highest, lowest), np.where(flipped, -lowest, highest)
-        found = np.select([never, always, flipped], [top + 1, bottom, -self.last], self.first)
-        silent = np.where(must_fall[:, None, None], -self.lowest, self.highest) + 1
-        self.threshold = silent.astype(np.int32)
-        self.threshold.reshape(-1)[self.wiring.reshape(-1)] = found.reshape(-1)
-
-    def _not_monotone(self, at: tuple[int, ...]) -> CompileError:
-        channel = int(self._channel_of_elements()[at])
-        low, high = int(self._of_elements(self.lowest)[at]), int(self._of_elements(self.highest)[at])
-        decisions = np.zeros(high - low + 1, bool)
-        for sums, result in self._evaluations():
-            value = np.broadcast_to(result.value, (sums.size, *self.wiring.shape)).reshape(sums.size, -1)[
-                :, np.ravel_multi_index(at, self.wiring.shape)
-            ]
-            inside = (sums >= low) & (sums <= high)
-            decisions[sums[inside] - low] = value[inside] == 1
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], decisions, [False]]).astype(np.int8))).reshape(-1, 2)
-        shown = [(self._shown(low + a, at), self._shown(low + b - 1, at)) for a, b in edges]
-        runs = [f"{a}" if a == b else f"{a}..{b}" for a, b in shown]
-        return NotOneThreshold(
-            f"output channel {channel} fires at the integer sums {', '.join(runs[:4])}{', ...' * (len(runs) > 4)} of "
-            f"{self._shown(low, at)}..{self._shown(high, at)}: neither all above nor all below one threshold",
-            self._location(),
-            "use one comparison a neuron; two layers can combine two comparisons",
-        )
-
-    def _location(self) -> Location:
-        location = self.layer.location
-        for op in self.cone.ops:
-            if not isinstance(op, Constant):
-                location = location + op.location
-        return location
-
-    def ambiguous(self, rounding: str) -> list[str]:
-        """What rounding leaves unsure, as a sentence; [] where nothing. Raises CompileError unless rounding=nearest."""
-        if not self.unsure:
-            return []
-        channel, n = min(self.unsure.items())
-        if rounding == "nearest":
-            where = f"channel {channel}, sum {n}"
-            return [f"{self._location()}: at some sums the model's own float32 rounding decides ({where})"]
-        others = f" (and so in {len(self.unsure) - 1} more channels)" if len(self.unsure) > 1 else ""
-        raise RoundingDecides(
-            f"output channel {channel}: at the integer sum {n} the model's float32 rounding decides the comparison, so "
-            f"the answer of ONNX Runtime depends on how it orders and fuses the arithmetic{others}",
-            self._location(),
-            "shift the threshold by half a step, or use weights of magnitude 1 or a power of two, or decide as "
-            "written: --rounding nearest (fold-thresholds{rounding=nearest})",
-        )
-
-    def emit(self, build: Builder) -> None:
-        """Adds the layer, and wiring where the result's elements are not the layer's in order."""
-        location = self._location().via(FoldThresholds.name)
-        direct = self.op.type.shape == self.layer.type.shape and (
-            not self.by_position or np.array_equal(self.wiring.reshape(-1), np.arange(self.wiring.size))
-        )
-        features = self.channels // self.layer.groups
-        threshold = self.threshold
-        if np.array_equal(threshold, np.broadcast_to(threshold[:, :1, :1], threshold.shape)):
-            threshold = threshold[:, :1, :1]
-        neurons = build.add(
-            SpikingConv2d,
-            self.layer.inputs,
-            self.op.output if direct else build.fresh(f"{self.op.output}/neurons"),
-            location,
-            weight=integer_weight(self.layer.weight * self.sign[:, None, None, None].astype(np.int16)),
-            threshold=np.ascontiguousarray(threshold),
-            feature_groups=np.repeat(np.arange(self.layer.groups, dtype=np.int32), features),
-            strides=self.layer.strides,
-            pads=self.layer.pads,
-            dilations=self.layer.dilations,
-            groups=self.layer.groups,
-        )
-        if direct:
-            return
-        order, size = self.wiring.reshape(-1), self.layer.type.size
-        if not np.array_equal(order, np.arange(size)):
-            flat = build.reshape(neurons, (size,), build.fresh(f"{self.op.output}/flat"), location)
-            picked = build.fresh(f"{self.op.output}/picked")
-            neurons = build.add(Gather, (flat,), picked, location, indices=order.astype(np.int64), axis=0)
-        build.reshape(neurons, self.op.type.shape, self.op.output, location)
+def _emit(build: Builder, found: Decisions) -> None:
+    """Adds the layer, and wiring where the result's elements are not the layer's in order."""
+    location = found.location().via(FoldThresholds.name)
+    direct = found.op.type.shape == found.layer.type.shape and (
+        not found.by_position or np.array_equal(found.wiring.reshape(-1), np.arange(found.wiring.size))
+    )
+    features = found.channels // found.layer.groups
+    threshold = found.threshold
+    if np.array_equal(threshold, np.broadcast_to(threshold[:, :1, :1], threshold.shape)):
+        threshold = threshold[:, :1, :1]
+    operand = found.layer.inputs[0]
+    for axis, indices in enumerate(found.pooled.picked if found.pooled is not None else ()):
+        if indices is not None:
+            name = build.fresh(f"{found.op.output}/covered")
+            operand = build.add(Gather, (operand,), name, location, indices=indices, axis=1 + axis)
+    neurons = build.add(
+        SpikingConv2d,
+        (operand,),
+        found.op.output if direct else build.fresh(f"{found.op.output}/neurons"),
+        location,
+        weight=integer_weight(found.layer.weight * found.sign[:, None, None, None].astype(np.int16)),
+        threshold=np.ascontiguousarray(threshold),
+        feature_groups=np.repeat(np.arange(found.layer.groups, dtype=np.int32), features),
+        strides=found.layer.strides,
+        pads=found.layer.pads,
+        dilations=found.layer.dilations,
+        groups=found.layer.groups,
+    )
+    if direct:
+        return
+    order, size = found.wiring.reshape(-1), found.layer.type.size
+    if not np.array_equal(order, np.arange(size)):
+        flat = build.reshape(neurons, (size,), build.fresh(f"{found.op.output}/flat"), location)
+        picked = build.fresh(f"{found.op.output}/picked")
+        neurons = build.add(Gather, (flat,), picked, location, indices=order.astype(np.int64), axis=0)
+    build.reshape(neurons, found.op.type.shape, found.op.output, location)

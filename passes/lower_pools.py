@@ -36,25 +36,33 @@ class LowerPools(Pass):
                 build.append(op)
                 continue
             location = op.location.via(self.name)
-            sums = _window_sums(build, op, location)
             if isinstance(op, MaxPool2d):
+                sums = window_sums(build, op, op.inputs[0], TrinaryConv2d, location)
                 one = build.constant(1, f"{op.output}/one", location)
                 build.add(Binary, (sums, one), op.output, location, kind="ge")
             else:
-                counts = pool_counts(op, build.types[op.inputs[0]].shape)
-                if np.all(counts == counts.flat[0]):
-                    counts = counts.flat[0]
-                elements = build.constant(counts, f"{op.output}/elements", location)
-                build.add(Binary, (sums, elements), op.output, location, kind="div")
+                add_mean(build, op, op.inputs[0], TrinaryConv2d, location)
         return module.with_ops(build.ops)
 
 
-def _window_sums(build: Builder, op: MaxPool2d | AveragePool2d, location: Location) -> str:
-    """Adds the layer that counts the spikes of every window; returns the name of its result."""
-    channels = build.types[op.inputs[0]].shape[0]
+def add_mean(build: Builder, op: AveragePool2d, operand: str, layer: type[TrinaryConv2d], location: Location) -> None:
+    """Adds the pool's result: the sums of windows of `operand` by a layer of that class, over the windows' elements."""
+    counts = pool_counts(op, build.types[operand].shape)
+    if np.all(counts == counts.flat[0]):
+        counts = counts.flat[0]
+    sums = window_sums(build, op, operand, layer, location)
+    elements = build.constant(counts, f"{op.output}/elements", location)
+    build.add(Binary, (sums, elements), op.output, location, kind="div")
+
+
+def window_sums(
+    build: Builder, op: MaxPool2d | AveragePool2d, operand: str, layer: type[TrinaryConv2d], location: Location
+) -> str:
+    """Adds the layer that adds up every window; returns the name of its result."""
+    channels = build.types[operand].shape[0]
     return build.add(
-        TrinaryConv2d,
-        op.inputs,
+        layer,
+        (operand,),
         build.fresh(f"{op.output}/sums"),
         location,
         weight=np.ones((channels, 1, *op.kernel), np.int8),

@@ -13,9 +13,10 @@ from tncc.ir.cone import live, trace
 from tncc.ir.graph import Graph, Value
 from tncc.ir.interpreter import evaluate
 from tncc.ir.location import Location
-from tncc.ir.ops import WIRING, Binary, MaxPool2d, Op, SignConv2d, TrinaryConv2d, Where
+from tncc.ir.ops import WIRING, AveragePool2d, Binary, MaxPool2d, Op, SignConv2d, TrinaryConv2d, Where
 from tncc.ir.types import Domain, TensorType
 from tncc.passes.base import Module, Pass
+from tncc.passes.lower_pools import add_mean
 
 SPIKES_SUFFIX = "/spikes"
 MOVES = (*WIRING, MaxPool2d)  # what does the same to spikes as to the signs they stand for
@@ -23,7 +24,7 @@ MOVES = (*WIRING, MaxPool2d)  # what does the same to spikes as to the signs the
 
 @dataclass(frozen=True)
 class LowerSigns(Pass):
-    """Layers that read {-1, +1} read spikes instead: TrinaryConv2d becomes SignConv2d.
+    """Layers that read {-1, +1} read spikes instead: TrinaryConv2d becomes SignConv2d, and so does AveragePool2d.
 
     Inputs and outputs of the graph that are signs become spikes under the name of the source model's tensor and
     "/spikes"; the host encodes and decodes them: a spike where the tensor holds +1.
@@ -60,6 +61,11 @@ class _Lowering:
                 operand = self._spikes_of(op.inputs[0])
                 location = op.location.via(LowerSigns.name)
                 self.build.add(SignConv2d, (operand,), op.output, location, **dict(op.attributes()))
+            elif isinstance(op, AveragePool2d) and self._is_signs(op.inputs[0]):
+                location = op.location.via(LowerSigns.name)
+                add_mean(self.build, op, self._spikes_of(op.inputs[0]), SignConv2d, location)
+            elif isinstance(op, Binary) and op.kind in ("add", "sub"):
+                self.build.append(replace(op, inputs=self._addends(op)))
             else:
                 self.build.append(op)
         outputs = tuple(self._spikes_of(name) if self._is_signs(name) else name for name in self.graph.outputs)
@@ -71,6 +77,34 @@ class _Lowering:
         plus, minus = (self.build.constant(value, f"{name}/{value:+}", location) for value in (1, -1))
         type = self.graph.types[name]
         self.build.append(Where(inputs=(self.spikes[name], plus, minus), output=name, type=type, location=location))
+
+    def _addends(self, op: Binary) -> tuple[str, ...]:
+        """The operands; where signs are added to a layer's sums, the sums of a layer that repeats them."""
+        names = list(op.inputs)
+        for i, (name, other) in enumerate((op.inputs, op.inputs[::-1])):
+            alike = self.graph.types[name].shape == self.graph.types[other].shape == op.type.shape
+            if self._is_signs(name) and alike and len(op.type.shape) == 3 and self._is_sum(other):
+                channels = op.type.shape[0]
+                names[i] = self.build.add(
+                    SignConv2d,
+                    (self._spikes_of(name),),
+                    self.build.fresh(f"{name}/repeated"),
+                    op.location.via(LowerSigns.name),
+                    weight=np.ones((channels, 1, 1, 1), np.int8),
+                    scale=np.ones(channels, np.float32),
+                    strides=(1, 1),
+                    pads=(0, 0, 0, 0),
+                    dilations=(1, 1),
+                    groups=channels,
+                )
+        return tuple(names)
+
+    def _is_sum(self, name: str) -> bool:
+        """Whether a value is computed from a layer's sums."""
+        if self.graph.types[name].domain in (Domain.SPIKES, Domain.SIGNS):
+            return False
+        sources = (self.graph.producer.get(source) for source in trace(self.graph, name).sources)
+        return any(isinstance(source, TrinaryConv2d | AveragePool2d) for source in sources)
 
     def _spikes_of(self, name: str) -> str:
         """The spikes that stand for a value in {-1, +1}; adds them where they are not there yet."""

@@ -22,13 +22,13 @@ from tncc.ir.ops import (
     Constant,
     Gather,
     Op,
-    Reshape,
     SignConv2d,
     TrinaryConv2d,
     integer_weight,
 )
 from tncc.ir.types import Domain, TensorType
 from tncc.passes.base import Module, Pass
+from tncc.passes.lines import as_map, keeps_map, per_channel
 from tncc.passes.rounding import UNIT
 from tncc.passes.taps import Taps, Window, common_window
 from tncc.passes.trinarize_weights import integer_form
@@ -43,7 +43,7 @@ class MergeSums(Pass):
 
     Their scales must be small multiples of one in every channel. Kernels, strides and input sizes may differ: the
     smaller operand is spread out, or the larger one picked from, as wiring. Constants that were added to the parts are
-    added to the sum. What does not fit is left alone.
+    added to the sum; constant factors of the parts go into the weights. What does not fit is left alone.
     """
 
     name: ClassVar[str] = "merge-sums"
@@ -139,34 +139,56 @@ class _Merging:
             return self._identity(name, type)
         if isinstance(made, AveragePool2d) and self.build.types[made.inputs[0]].domain is Domain.SPIKES:
             return self._average(made)
-        if isinstance(made, Reshape) and _as_map(made.type.shape) == _as_map(self.build.types[made.inputs[0]].shape):
+        if made is not None and keeps_map(made, self.build.types[made.inputs[0]].shape if made.inputs else ()):
             return self.part(made.inputs[0])
         if isinstance(made, Binary) and made.kind in ("add", "sub"):
             return self._raised(made)
+        if isinstance(made, Binary) and made.kind in ("mul", "div"):
+            return self._scaled(made)
         return None
+
+    def _operands(self, made: Binary) -> tuple[_Part, Array] | None:
+        """A part and a constant, a scalar or [channels], that `made` is computed from."""
+        names = list(made.inputs)
+        if made.kind in ("add", "mul") and isinstance(self._maker(names[0]), Constant):
+            names.reverse()
+        constant = self._maker(names[1])
+        inner = self.part(names[0])
+        if not isinstance(constant, Constant) or constant.value.dtype != np.float32 or inner is None:
+            return None
+        value = per_channel(constant.value, made.type.shape)
+        if value is None or self.build.types[names[0]].shape != made.type.shape:
+            return None
+        return inner, value
+
+    def _scaled(self, made: Binary) -> _Part | None:
+        """A part without constants times or over a constant."""
+        found = self._operands(made)
+        if found is None or found[0].constants or not np.all(np.isfinite(found[1]) & (found[1] != 0)):
+            return None
+        layer, factor = found[0].layer, np.broadcast_to(found[1].astype(np.float64), found[0].layer.scale.shape)
+        factor = 1 / factor if made.kind == "div" else factor
+        exact = layer.scale * np.abs(factor)
+        with np.errstate(over="ignore", under="ignore"):
+            scale = exact.astype(np.float32)
+        if not np.all(np.isfinite(scale) & (np.abs(scale - exact) <= UNIT * exact)):
+            return None
+        # the source model rounds the product or the quotient, and the scale is rounded here
+        rounds = not np.all(np.abs(np.frexp(factor)[0]) == 0.5)
+        weight = integer_weight(layer.weight * np.sign(factor).astype(np.int16)[:, None, None, None])
+        tolerance = layer.tolerance + (3 * UNIT if rounds else 0.0)
+        return _Part(replace(layer, weight=weight, scale=scale, tolerance=tolerance))
 
     def _raised(self, made: Binary) -> _Part | None:
         """A part plus or minus a constant."""
-        names = list(made.inputs)
-        if made.kind == "add" and isinstance(self._maker(names[0]), Constant):
-            names.reverse()
-        constant = self._maker(names[1])
-        if not isinstance(constant, Constant) or constant.value.dtype != np.float32:
+        found = self._operands(made)
+        if found is None:
             return None
-        inner = self.part(names[0])
-        value, channels = constant.value, made.type.shape[0] if made.type.shape else 0
-        if value.size == channels and value.shape[-len(made.type.shape) :][:1] == (channels,):
-            value = value.reshape(-1)
-        elif value.size == 1:
-            value = value.reshape(())
-        else:
-            return None
-        if inner is None or self.build.types[names[0]].shape != made.type.shape:
-            return None
+        inner, value = found
         return replace(inner, constants=(*inner.constants, -value if made.kind == "sub" else value))
 
     def _identity(self, name: str, type: TensorType) -> _Part | None:
-        shape = _as_map(type.shape)
+        shape = as_map(type.shape)
         if shape is None:
             return None
         ones = np.ones((shape[0], 1, 1, 1), np.int8)
@@ -178,15 +200,6 @@ class _Merging:
             return None
         ones = np.ones((pool.type.shape[0], 1, *pool.kernel), np.int8)
         return _Part(_depthwise(pool.inputs[0], pool.type, ones, float(counts.flat[0]), pool.location, pool))
-
-
-def _as_map(shape: tuple[int, ...]) -> tuple[int, int, int] | None:
-    """A frame's shape with a height and a width."""
-    if not 1 <= len(shape) <= 3:
-        return None
-    channels, *grid = shape
-    height, width = (1,) * (2 - len(grid)) + tuple(grid)
-    return channels, height, width
 
 
 def _depthwise(
@@ -269,7 +282,7 @@ def _fitted(build: Builder, a: TrinaryConv2d, b: TrinaryConv2d, base: str) -> _F
 def _mapped(build: Builder, layer: TrinaryConv2d) -> str:
     """A layer's operand with a height and a width."""
     name = layer.inputs[0]
-    shape = _as_map(build.types[name].shape)
+    shape = as_map(build.types[name].shape)
     assert shape is not None
     if build.types[name].shape == shape:
         return name
@@ -277,7 +290,7 @@ def _mapped(build: Builder, layer: TrinaryConv2d) -> str:
 
 
 def _taps(build: Builder, layer: TrinaryConv2d, axis: int) -> Taps:
-    shape = _as_map(build.types[layer.inputs[0]].shape)
+    shape = as_map(build.types[layer.inputs[0]].shape)
     assert shape is not None
     return Taps.of(layer, layer.weight.shape[2:], shape, layer.type.shape, axis)
 

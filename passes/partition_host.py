@@ -19,12 +19,15 @@ from tncc.errors import (
     SumLeavesChip,
 )
 from tncc.ir.chip import Chip
+from tncc.ir.cone import trace
 from tncc.ir.graph import Graph, Value
 from tncc.ir.infer import infer_domains
 from tncc.ir.ops import (
     ELEMENTWISE,
     WIRING,
     AveragePool2d,
+    BatchNorm,
+    Binary,
     Clip,
     Constant,
     Conv2d,
@@ -32,6 +35,7 @@ from tncc.ir.ops import (
     Linear,
     MaxPool2d,
     Op,
+    Reshape,
     SpikingConv2d,
     TrinaryConv2d,
     Unary,
@@ -229,7 +233,7 @@ class _Partition:
                     "move it before the first binary activation or after the last spiking layer",
                 )
             weighs = isinstance(op, LAYERS) and not isinstance(op, MaxPool2d)
-            if weighs and not self._is_binary(op.inputs[0]):
+            if weighs and not self._is_binary(op.inputs[0]) and not self._averages_sums(op):
                 raise self._real_operand(op)
             for name in op.inputs:
                 if name in seen or self._is_binary(name):
@@ -242,6 +246,20 @@ class _Partition:
                         "a real value can reach the chip only through a binary activation",
                     )
                 pending.append(self.graph.producer[name])
+
+    def _averages_sums(self, op: Op) -> bool:
+        """Whether `op` is an average pool of weighted sums of spikes that are at most scaled and added up before."""
+        if not isinstance(op, AveragePool2d):
+            return False
+        cone = trace(self.graph, op.inputs[0])
+        linear = all(
+            isinstance(inner, Constant | BatchNorm | Reshape)
+            or (isinstance(inner, Binary) and inner.kind in ("add", "sub", "mul", "div"))
+            or (isinstance(inner, Unary) and inner.kind == "neg")
+            for inner in cone.ops
+        )
+        made = [self.graph.producer.get(name) for name in cone.sources]
+        return linear and all(isinstance(source, Conv2d | Linear | TrinaryConv2d) for source in made)
 
     def _real_operand(self, op: Op) -> CompileError:
         """The error for a weighted layer behind a spiking one whose operand is not spikes."""
@@ -262,6 +280,11 @@ class _Partition:
         else:
             text = f"the result is not spikes ({self.graph.types[at.output]}), but {op.location} reads it on the chip"
         hint = "put a binary activation (x >= threshold, cast to float) between the two layers"
+        if isinstance(at, AveragePool2d) and self._is_binary(at.inputs[0]):
+            hint = (
+                "means of spikes go into a layer's weights where all windows cover as many spikes and none of the "
+                "layer's padding lies over spikes; else put a binary activation (x >= threshold, cast to float) between"
+            )
         if isinstance(at, MaxPool2d):
             hint = "pool after the binary activation instead of before it"
         return RealValueOnChip(text, at.location, hint)

@@ -23,9 +23,9 @@ from tncc.ir.suggest import did_you_mean
 from tncc.passes.base import Pass
 
 DEFAULT_PIPELINE = (
-    "canonicalize, fold-scales, distribute-sums, partition-host, trinarize-weights, lower-signs, merge-sums, "
-    "threshold-before-pool, lower-pools, lower-logic, fold-thresholds, prune-constants, split-partial-sums, "
-    "bias-inputs, split-filter-groups, partition-cores, place-cores, route-spikes"
+    "canonicalize, fold-scales, distribute-sums, fold-averages, partition-host, trinarize-weights, lower-signs, "
+    "merge-sums, threshold-before-pool, lower-pools, lower-logic, fold-thresholds, prune-constants, "
+    "split-partial-sums, bias-inputs, split-filter-groups, partition-cores, place-cores, route-spikes"
 )
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'

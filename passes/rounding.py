@@ -83,10 +83,10 @@ class WeightedSum:
         products = scale * (self.plus + self.minus)
         magnitude = sum(map(np.abs, given))
         total = products + magnitude
-        quantum = _quantum(scale)
+        finest = quantum(scale)
         for bias in given:
-            quantum = np.minimum(quantum, _quantum(bias))
-        never_rounds = (total < quantum * 2.0**24) & (self.tolerance == 0)
+            finest = np.minimum(finest, quantum(bias))
+        never_rounds = (total < finest * 2.0**24) & (self.tolerance == 0)
         # every addition is off by a unit of a partial sum; a few more for the products and what is neglected here
         partial = scale * np.maximum(self.plus, self.minus) + magnitude
         error = ((self.terms + max(0, len(given) - 1)) * partial + 9 * total) * UNIT + self.tolerance * products
@@ -119,7 +119,7 @@ class WeightedSum:
             high.reshape(-1)[chosen[here[inside]]] = top[index[inside]]
 
 
-def _quantum(x: Array) -> Array:
+def quantum(x: Array) -> Array:
     """The largest power of two that divides x (float32 values in float64); infinity for 0."""
     mantissa, exponent = np.frexp(x)
     digits = np.abs(mantissa * 2.0**53).astype(np.int64)
@@ -280,7 +280,7 @@ def _fused(op: Op, operands: Sequence[Interval], *, rank: int) -> tuple[Weighted
     inexact = (scale != real_scale) | (error > 0)
     # weights k * s of one magnitude round alike; of several, each on its own: once with the factor, once with the scale
     several = (total.largest > 1) | (total.tolerance > 0)
-    rounds = inexact | (total.largest * scale.astype(np.float64) >= _quantum(scale.astype(np.float64)) * 2.0**24)
+    rounds = inexact | (total.largest * scale.astype(np.float64) >= quantum(scale.astype(np.float64)) * 2.0**24)
     total = WeightedSum(
         n=np.where(falling, -total.n, total.n),
         scale=scale,

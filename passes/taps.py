@@ -33,6 +33,11 @@ class Taps:
         offsets = np.arange(kernel[axis]) * dilation - window.pads[axis]
         return Taps(offsets, window.strides[axis], operand[1 + axis], result[1 + axis])
 
+    def picked(self, window: Window, operand: int) -> Array | None:
+        """The elements of the operand, of that size, that one is left of when these taps alone become the window."""
+        indices = np.arange(self.size) if window.indices[0] is None else window.indices[0]
+        return None if indices.size == operand else indices
+
     @property
     def last(self) -> int:
         """The largest element read, in the padding or not."""

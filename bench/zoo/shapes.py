@@ -243,6 +243,35 @@ def sum_of_dilated_layers(net: Net) -> onnx.ModelProto:
 
 
 @family
+def average_pool_before_threshold(net: Net) -> onnx.ModelProto:
+    """The pool goes into the layer: a 4 x 4 kernel of weights up to 4, stride 2; then a mean of all that is left."""
+    x = net.norm(net.conv(net.first(), net.trinary(4, 2, 3, 3), 1, group=2), 4)
+    x = net.step(net.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2]), 0)
+    x = net.add("GlobalAveragePool", net.add("Conv", x, net.trinary(6, 4, 1, 1), net.real(6)))
+    return net.model(net.step(x, 0.1))
+
+
+@family
+def layers_on_averages(net: Net) -> onnx.ModelProto:
+    """A ResNet-D block: its shortcut reads means of 2 x 2 spikes; then a linear layer on global means."""
+    a = net.first()
+    main = net.step(net.conv(a, net.trinary(6, 4, 3, 3), 1, strides=[2, 2]))
+    means = net.add("AveragePool", a, kernel_shape=[2, 2], strides=[2, 2])
+    x = net.add("Add", net.conv(main, net.trinary(6, 6, 3, 3), 1), net.conv(means, net.trinary(6, 4, 1, 1)))
+    x = net.add("Flatten", net.add("GlobalAveragePool", net.step(x, 0.6)))
+    return net.model(net.step(net.add("Gemm", x, net.trinary(6, 5)), 0.1))
+
+
+@family
+def binary_network_with_averages(net: Net) -> onnx.ModelProto:
+    """{-1, +1}: signs added to a layer's sums, means of signs compared."""
+    a = net.sign(net.conv(net.input(1, 8, 8), net.real(4, 1, 3, 3), 1))
+    x = net.sign(net.add("Add", net.add("Add", net.conv(a, net.signs(4, 4, 3, 3), 1), a), f32(0.5)))
+    means = net.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
+    return net.last(net.step(means, 0.1), 4)
+
+
+@family
 def filters_that_fill_cores(net: Net) -> onnx.ModelProto:
     """256 nonzero weights: one filter a core."""
     x = net.add("Flatten", net.first(4, 8))

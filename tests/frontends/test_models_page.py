@@ -55,7 +55,7 @@ def export(module: Any, dynamo: bool) -> onnx.ModelProto:
 
 
 def test_the_page_has_snippets() -> None:
-    assert len(ACTIVATIONS) == 7 and len(SNIPPETS) == 10
+    assert len(ACTIVATIONS) == 7 and len(SNIPPETS) == 11
 
 
 @pytest.mark.parametrize("i", range(len(ACTIVATIONS)))
@@ -75,7 +75,7 @@ def test_activation(i: int) -> None:
     assert differing_values(model, program, {name: x}) == 0
 
 
-@pytest.mark.parametrize(("word", "printed"), [("four_bits", "[4]"), ("class Down", "2")])
+@pytest.mark.parametrize(("word", "printed"), [("four_bits", "[4]"), ("class Down", "2"), ("AvgPool2d", "['-4..4', '-1..1']")])
 def test_snippet_that_exports(
     word: str, printed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

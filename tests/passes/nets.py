@@ -13,6 +13,8 @@ from tncc.ir.graph import Graph, Value
 from tncc.ir.location import Location
 from tncc.ir.types import Domain, TensorType
 from tncc.passes.canonicalize import Canonicalize
+from tncc.passes.distribute_sums import DistributeSums
+from tncc.passes.fold_averages import FoldAverages
 from tncc.passes.fold_scales import FoldScales
 from tncc.passes.fold_thresholds import FoldThresholds
 from tncc.passes.lower_logic import LowerLogic
@@ -28,6 +30,8 @@ CHIP = Chip()
 NN_PASSES = (
     Canonicalize(),
     FoldScales(),
+    DistributeSums(),
+    FoldAverages(),
     PartitionHost(),
     TrinarizeWeights(),
     LowerSigns(),
