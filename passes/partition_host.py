@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -23,7 +23,6 @@ from tncc.ir.cone import trace
 from tncc.ir.graph import Graph, Value
 from tncc.ir.infer import infer_domains
 from tncc.ir.ops import (
-    ELEMENTWISE,
     WIRING,
     AveragePool2d,
     BatchNorm,
@@ -36,16 +35,14 @@ from tncc.ir.ops import (
     MaxPool2d,
     Op,
     Reshape,
-    SpikingConv2d,
     TrinaryConv2d,
     Unary,
 )
 from tncc.ir.types import Domain, TensorType
 from tncc.passes.base import Module, Pass
+from tncc.passes.strict_signs import LAYERS, all_readers, with_strict_signs
 from tncc.passes.trinarize_weights import trinary_form
 
-LAYERS = (Conv2d, Linear, TrinaryConv2d, SpikingConv2d, AveragePool2d, MaxPool2d)
-MOVES = (*WIRING, MaxPool2d)
 INPUTS = ("auto", "spikes", "real")
 
 
@@ -75,7 +72,7 @@ class PartitionHost(Pass):
         assert isinstance(module, Graph)
         if self.inputs not in INPUTS:
             raise PipelineInvalid(f"inputs={self.inputs} is unknown; there are {', '.join(INPUTS)}", self.name)
-        return _Partition(_two_valued(_typed_inputs(module, self.inputs))).chip_graph()
+        return _Partition(with_strict_signs(_typed_inputs(module, self.inputs), chip)).chip_graph()
 
 
 def _typed_inputs(graph: Graph, choice: str) -> Graph:
@@ -84,62 +81,15 @@ def _typed_inputs(graph: Graph, choice: str) -> Graph:
         return graph
     inputs = tuple(
         Value(value.name, TensorType(Domain.SPIKES, value.type.shape))
-        if choice == "spikes" or _all_readers(graph, value.name, _is_trinary, lambda op: isinstance(op, WIRING))
+        if choice == "spikes" or all_readers(graph, value.name, _is_trinary, lambda op: isinstance(op, WIRING))
         else value
         for value in graph.inputs
     )
     return graph if inputs == graph.inputs else infer_domains(replace(graph, inputs=inputs))
 
 
-def _all_readers(graph: Graph, name: str, test: Callable[[Op], bool], passes_on: Callable[[Op], bool]) -> bool:
-    """Whether every reader of a value, through ops that pass it on, satisfies the test, and there are readers."""
-    pending, seen = [name], {name}
-    while pending:
-        readers = graph.consumers[pending.pop()]
-        if not readers:
-            return False
-        for op in readers:
-            if passes_on(op):
-                if op.output not in seen:
-                    seen.add(op.output)
-                    pending.append(op.output)
-            elif not test(op):
-                return False
-    return True
-
-
 def _is_trinary(op: Op) -> bool:
     return isinstance(op, Conv2d | Linear) and bool(np.all(trinary_form(op.weight)[2]))
-
-
-def _two_valued(graph: Graph) -> Graph:
-    """The graph where a sign(x) counts as {-1, +1} if all that comes of it is binary before it leaves the chip.
-
-    Layers may read it, and elementwise ops that make two values of two, as (sign(x) + 1) / 2. That x is never 0 is for
-    fold-thresholds to see at all sums that can be, and for a session to see at the host's values of every frame.
-    """
-    unary = [op for op in graph.ops if isinstance(op, Unary) and op.type.domain is Domain.INT]
-    signs = {op.output for op in unary if op.kind == "sign"}
-    strict = _with_strict(graph, signs) if signs else graph
-
-    def is_binary(op: Op, types: Mapping[str, TensorType]) -> bool:
-        return types[op.output].domain in (Domain.SPIKES, Domain.SIGNS)
-
-    def fits(op: Op) -> bool:
-        # what is binary for a three-valued sign too, as sign(sign(x) + 0.1), needs no promise
-        made_binary = isinstance(op, ELEMENTWISE) and is_binary(op, strict.types) and not is_binary(op, graph.types)
-        return isinstance(op, LAYERS) or made_binary
-
-    def passes_on(op: Op) -> bool:
-        return isinstance(op, MOVES) or (isinstance(op, ELEMENTWISE) and not is_binary(op, strict.types))
-
-    fit = {name for name in signs if _all_readers(strict, name, fits, passes_on)}
-    return strict if fit == signs else _with_strict(graph, fit)
-
-
-def _with_strict(graph: Graph, signs: set[str]) -> Graph:
-    ops = [replace(op, kind="strict_sign") if isinstance(op, Unary) and op.output in signs else op for op in graph.ops]
-    return infer_domains(graph.with_ops(ops)) if signs else graph
 
 
 class _Partition:
@@ -189,7 +139,8 @@ class _Partition:
             for op in self.graph.ops:
                 if isinstance(op, Unary) and op.kind == "sign" and op.inputs[0] in sums:
                     raise SignThreeValued(
-                        "Sign is three-valued (0 at 0): it makes spikes only where layers or (sign(x) + 1) / 2 read it",
+                        "Sign is three-valued (0 at 0): it makes spikes only where layers or (sign(x) + 1) / 2 read "
+                        "it, or no sum can be 0",
                         op.location,
                         "write x >= 0, cast to float, in its place",
                     )

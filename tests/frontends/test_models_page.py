@@ -75,7 +75,10 @@ def test_activation(i: int) -> None:
     assert differing_values(model, program, {name: x}) == 0
 
 
-@pytest.mark.parametrize(("word", "printed"), [("four_bits", "[4]"), ("class Down", "2"), ("AvgPool2d", "['-4..4', '-1..1']")])
+PRINTED = [("four_bits", "[4]"), ("class Down", "2"), ("AvgPool2d", "['-4..4', '-1..1']")]
+
+
+@pytest.mark.parametrize(("word", "printed"), PRINTED)
 def test_snippet_that_exports(
     word: str, printed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
