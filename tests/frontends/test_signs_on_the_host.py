@@ -29,5 +29,5 @@ def test_last_sign(head: str, level: float, layers: int) -> None:
 def test_only_a_sign_that_may_be_zero() -> None:
     net = Net(np.random.default_rng(0))
     model = net.model(net.add("Sign", net.conv(net.first(), net.trinary(3, 4, 3, 3))))
-    with pytest.raises(tncc.Error, match="it makes spikes only where layers or .* read it, or no sum can be 0"):
+    with pytest.raises(tncc.Error, match="or no sum can be 0"):
         tncc.compile(model)
