@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from bench.reference_network import LayerSpec, spiking_graph, thresholds, trinary
+from bench.reference_network import DENSITY, LayerSpec, spiking_graph, thresholds, trinary
 from tncc.backends.tnbin import to_config
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph, Value
@@ -68,32 +68,47 @@ def large_images() -> Graph:
     return spiking_graph(specs, image=96, seed=4)
 
 
-def branches() -> Graph:
-    """Two blocks of three branches of depth 0, 1 and 3, joined and shuffled; a skip over all of them."""
+def spiking_conv(
+    rng: np.random.Generator,
+    name: str,
+    source: str,
+    in_shape: tuple[int, int, int],
+    outputs: int,
+    kernel: tuple[int, int],
+    pads: tuple[int, int],
+    groups: int = 1,
+    density: float = DENSITY,
+) -> SpikingConv2d:
+    """A layer of stride 1 with random trinary weights."""
+    channels, height, width = in_shape
+    weight = trinary(rng, (outputs, channels // groups, *kernel), density)
+    shape = (outputs, height + 2 * pads[0] - kernel[0] + 1, width + 2 * pads[1] - kernel[1] + 1)
+    return SpikingConv2d(
+        inputs=(source,),
+        output=name,
+        type=TensorType(Domain.SPIKES, shape),
+        location=Location.of(f"Conv_{name}"),
+        weight=weight,
+        threshold=thresholds(weight, 0.35).reshape(-1, 1, 1),
+        feature_groups=np.repeat(np.arange(groups), outputs // groups).astype(np.int32),
+        strides=(1, 1),
+        pads=(*pads, *pads),
+        dilations=(1, 1),
+        groups=groups,
+    )
+
+
+def branches(blocks: int = 2, height: int = 16) -> Graph:
+    """Blocks of three branches of depth 0, 1 and 3, joined and shuffled; a skip over all of them."""
     rng = np.random.default_rng(5)
     ops: list[Op] = []
-    height = 16
 
     def spikes(channels: int) -> TensorType:
         return TensorType(Domain.SPIKES, (channels, height, height))
 
     def conv(name: str, source: str, inputs: int, outputs: int, kernel: int, groups: int) -> str:
-        weight = trinary(rng, (outputs, inputs // groups, kernel, kernel))
-        ops.append(
-            SpikingConv2d(
-                inputs=(source,),
-                output=name,
-                type=spikes(outputs),
-                location=Location.of(f"Conv_{name}"),
-                weight=weight,
-                threshold=thresholds(weight, 0.35).reshape(-1, 1, 1),
-                feature_groups=np.repeat(np.arange(groups), outputs // groups).astype(np.int32),
-                strides=(1, 1),
-                pads=(kernel // 2,) * 4,
-                dilations=(1, 1),
-                groups=groups,
-            )
-        )
+        pads = (kernel // 2, kernel // 2)
+        ops.append(spiking_conv(rng, name, source, (inputs, height, height), outputs, (kernel, kernel), pads, groups))
         return name
 
     def join(name: str, sources: tuple[str, ...], channels: int) -> str:
@@ -112,7 +127,7 @@ def branches() -> Graph:
         return name
 
     first = last = conv("stem", "x", 8, 48, 3, 1)
-    for k in range(2):
+    for k in range(blocks):
         one = conv(f"b{k}_one", last, 48, 32, 1, 1)
         three = conv(f"b{k}_c", conv(f"b{k}_b", conv(f"b{k}_a", last, 48, 32, 1, 1), 32, 32, 3, 4), 32, 16, 1, 1)
         joined = join(f"b{k}", (one, three, last), 96)

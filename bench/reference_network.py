@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tncc.ir.graph import Graph, Value
 from tncc.ir.location import Location
-from tncc.ir.ops import Gather, Op, SpikingConv2d
+from tncc.ir.ops import Concat, Gather, Op, SpikingConv2d
 from tncc.ir.types import Domain, TensorType
 
 Array = npt.NDArray[Any]
@@ -115,6 +115,46 @@ def spiking_graph(
     return Graph("reference", inputs, tuple(ops), (last,))
 
 
+def onnx_nodes(graph: Graph, constants: dict[str, Array]) -> list[onnx.NodeProto]:
+    """What `graph` does with spikes as ONNX nodes on floats [N, ...]; the initializers go into `constants`."""
+    nodes = []
+    for op in graph.ops:
+        name = str(op.location)
+        if isinstance(op, Gather):
+            constants[f"{op.output}.order"] = op.indices.astype(np.int64)
+            operands = [op.inputs[0], f"{op.output}.order"]
+            nodes.append(helper.make_node("Gather", operands, [op.output], name, axis=op.axis + 1))
+        elif isinstance(op, Concat):
+            nodes.append(helper.make_node("Concat", list(op.inputs), [op.output], name, axis=op.axis + 1))
+        elif isinstance(op, SpikingConv2d):
+            constants[f"{op.output}.weight"] = op.weight.astype(np.float32)
+            # sums are integers: half an integer below the threshold divides them without any rounding
+            constants[f"{op.output}.threshold"] = op.threshold.astype(np.float32) - np.float32(0.5)
+            nodes += [
+                helper.make_node(
+                    "Conv",
+                    [op.inputs[0], f"{op.output}.weight"],
+                    [f"{op.output}.sum"],
+                    name,
+                    strides=list(op.strides),
+                    pads=list(op.pads),
+                    group=op.groups,
+                ),
+                helper.make_node(
+                    "Greater",
+                    [f"{op.output}.sum", f"{op.output}.threshold"],
+                    [f"{op.output}.fired"],
+                    f"Fire_{op.output}",
+                ),
+                helper.make_node(
+                    "Cast", [f"{op.output}.fired"], [op.output], f"Cast_{op.output}", to=TensorProto.FLOAT
+                ),
+            ]
+        else:
+            raise TypeError(f"{type(op).__name__} has no ONNX form here")
+    return nodes
+
+
 def reference_network(
     seed: int = 0,
     width: int = 1,
@@ -143,39 +183,9 @@ def reference_network(
         helper.make_node("GreaterOrEqual", ["transduced", "transduction.threshold"], ["fired"], "Fire_transduction"),
         helper.make_node("Cast", ["fired"], ["spikes"], "Cast_transduction", to=TensorProto.FLOAT),
     ]
-    last = "spikes"
-    for op in spiking_graph(specs, image, seed, density).ops:
-        if isinstance(op, Gather):
-            constants[f"{op.output}.order"] = op.indices.astype(np.int64)
-            nodes.append(
-                helper.make_node("Gather", [last, f"{op.output}.order"], [op.output], str(op.location), axis=1)
-            )
-        elif isinstance(op, SpikingConv2d):
-            constants[f"{op.output}.weight"] = op.weight.astype(np.float32)
-            # sums are integers: half an integer below the threshold divides them without any rounding
-            constants[f"{op.output}.threshold"] = op.threshold.astype(np.float32) - np.float32(0.5)
-            name = str(op.location)
-            nodes += [
-                helper.make_node(
-                    "Conv",
-                    [last, f"{op.output}.weight"],
-                    [f"{op.output}.sum"],
-                    name,
-                    strides=list(op.strides),
-                    pads=list(op.pads),
-                    group=op.groups,
-                ),
-                helper.make_node(
-                    "Greater",
-                    [f"{op.output}.sum", f"{op.output}.threshold"],
-                    [f"{op.output}.fired"],
-                    f"Fire_{op.output}",
-                ),
-                helper.make_node(
-                    "Cast", [f"{op.output}.fired"], [op.output], f"Cast_{op.output}", to=TensorProto.FLOAT
-                ),
-            ]
-        last = op.output
+    chip = spiking_graph(specs, image, seed, density)
+    nodes += onnx_nodes(chip, constants)
+    (last,) = chip.outputs
     features = specs[-1].outputs
     constants["votes.shape"] = np.array([0, features // classes, classes, -1], np.int64)
     nodes += [

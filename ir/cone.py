@@ -43,7 +43,7 @@ def trace(graph: Graph, output: str, *, through_spikes: bool = True) -> Cone:
             pending.extend(reversed(op.inputs))
         else:
             sources[name] = None
-    ordered = tuple(op for op in graph.ops if op.output in inside)
+    ordered = tuple(inside[name] for name in sorted(inside, key=graph.position.__getitem__))
     return Cone(output, tuple(sources), ordered)
 
 

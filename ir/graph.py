@@ -47,6 +47,11 @@ class Graph:
         return {op.output: op for op in self.ops}
 
     @cached_property
+    def position(self) -> dict[str, int]:
+        """Where in `ops` each value is defined; graph inputs are absent."""
+        return {op.output: k for k, op in enumerate(self.ops)}
+
+    @cached_property
     def consumers(self) -> dict[str, tuple[Op, ...]]:
         """The ops that read each value, in order; () for a value nobody reads."""
         found: dict[str, list[Op]] = {name: [] for name in self.types}

@@ -18,6 +18,8 @@ from tncc.passes.partial_sums.costs import partial_sums_hint
 
 Array = npt.NDArray[Any]
 
+WINDOW = 4096  # features among which the most similar one is sought: bounds the work for layers with more
+
 
 @dataclass(frozen=True)
 class SplitFilterGroups(Pass):
@@ -109,9 +111,10 @@ def split_groups(used: Array, groups: Array, limit: int) -> Array:
     parts = np.zeros(groups.size, np.int64)
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+    sizes = np.diff(starts, append=groups.size)
     unions = np.logical_or.reduceat(used[order], starts) if groups.size else used
     for group in np.flatnonzero(unions.sum(axis=1) > limit):
-        members = np.split(order, starts[1:])[group]
+        members = order[starts[group] : starts[group] + sizes[group]]
         parts[members] = _by_similarity(used[members], limit)
     _, first, label = np.unique(groups * (parts.max() + 1) + parts, return_index=True, return_inverse=True)
     rank = np.empty(first.size, np.int32)
@@ -121,22 +124,26 @@ def split_groups(used: Array, groups: Array, limit: int) -> Array:
 
 def _by_similarity(used: Array, limit: int) -> Array:
     """int64 [features]: each part starts with the first feature left and takes, while it fits, the feature that adds
-    the fewest axons (the first of equals)."""
-    parts = np.full(len(used), -1, np.int64)
-    sizes = used.sum(axis=1)
-    part = 0
-    while (left := np.flatnonzero(parts < 0)).size:
+    the fewest axons (the first of equals). Of those left the first WINDOW are looked at."""
+    parts = np.empty(len(used), np.int64)
+    sizes, by_axon = used.sum(axis=1), np.ascontiguousarray(used.T)
+    window = np.arange(min(WINDOW, len(used)))
+    following, part = window.size, 0
+    while window.size:
         union = np.zeros(used.shape[1], bool)
-        added = sizes.copy()  # axons that each feature would add to the part
-        best = int(left[0])
-        while int(union.sum()) + int(added[best]) <= limit:
-            parts[best] = part
-            new = used[best] & ~union
-            union |= new
-            added = added - used[:, new].sum(axis=1)
-            left = left[left != best]
-            if not left.size:
-                break
-            best = int(left[np.argmin(added[left])])
+        added = sizes[window]  # axons that each feature would add to the part
+        taken = np.zeros(window.size, bool)
+        held, best = 0, 0
+        while not taken.all() and held + int(added[best]) <= limit:
+            taken[best] = True
+            held += int(added[best])
+            new = np.flatnonzero(used[window[best]] & ~union)
+            union[new] = True
+            added = added - by_axon[new[:, None], window].sum(axis=0)
+            best = int(np.argmin(np.where(taken, limit + 1, added)))
+        parts[window[taken]] = part
         part += 1
+        more = np.arange(following, min(following + int(taken.sum()), len(used)))
+        window = np.concatenate((window[~taken], more))
+        following += more.size
     return parts

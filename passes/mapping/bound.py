@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tncc.ir.chip import Chip
 from tncc.passes.mapping.model import LayerModel
+from tncc.passes.mapping.search import output_demand
 from tncc.passes.mapping.wiring import Network, SpikingLayer
 
 Array = npt.NDArray[Any]
@@ -22,16 +23,15 @@ def least_cores(network: Network, chip: Chip) -> list[int]:
     many neurons again.) A core has so many of each. That all axons and neurons of a core go together, and that
     inputs may be read by several cores, is left out.
     """
-    wanted = np.zeros(network.size, np.int64)
-    for port in network.outputs:
-        wanted += np.bincount(port.elements, minlength=network.size)
+    wanted = {k: copies.astype(np.int64) for k, copies in output_demand(network).items()}
     found = [0] * len(network.layers)
     for layer in reversed(network.layers):
-        source = network.source_of(layer.index)
-        neurons = int(wanted[source.first : source.first + source.size].sum())
+        neurons = int(wanted.pop(len(network.inputs) + layer.index, np.zeros(0)).sum())
         axons = _digits(layer) if neurons else np.zeros(layer.operand.size, np.int64)
         found[layer.index] = max(-(-int(axons.sum()) // chip.axons), -(-neurons // chip.neurons))
-        wanted += np.bincount(layer.operand, weights=axons, minlength=network.size).astype(np.int64)
+        for k in layer.sources:
+            asked = network.asked_of(k, layer, axons)
+            wanted[k] = wanted[k] + asked if k in wanted else asked
     return found
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -303,25 +302,12 @@ class _Visit:
             axons = axons[self.model.neurons(option.tiling, option.subsets, self.live) > 0]
         return max(-(-int(axons.sum()) // self.chip.axons), int(np.count_nonzero(2 * axons > self.chip.axons)))
 
-    @cached_property
-    def _slots(self) -> tuple[Array, Array]:
-        """(where each operand element is among the elements of the sources that the layer reads, and of which)."""
-        starts = np.array([source.first for source in self.network.sources])
-        owner = np.searchsorted(starts, self.layer.operand, side="right") - 1
-        return self.layer.operand - starts[owner], owner
-
     def _asked(self, option: _Option) -> dict[int, Array]:
         """The option's demand, by source."""
         if not self.reads:
             return {}
         demand = self.model.demand(option.tiling, option.subsets)
-        element, owner = self._slots
-        return {
-            k: np.bincount(
-                element[owner == k], weights=demand[owner == k], minlength=self.network.sources[k].size
-            ).astype(np.int32)
-            for k in self.reads
-        }
+        return {k: self.network.asked_of(k, self.layer, demand).astype(np.int32) for k in self.reads}
 
     def _state(self, found: _Found, asked: dict[int, Array]) -> _State:
         start, option = self.starts[found.start], found.option

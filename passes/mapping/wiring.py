@@ -38,6 +38,7 @@ class SpikingLayer:
         op: the operation.
         in_shape: (channels, height, width) of the operand.
         operand: int64 [channels * height * width], the source element behind each operand element.
+        owner: int64, the index into Network.sources of each of those.
         sources: indices into Network.sources that the operand touches.
         code: how the weights sit on axons.
     """
@@ -46,6 +47,7 @@ class SpikingLayer:
     op: SpikingConv2d
     in_shape: tuple[int, int, int]
     operand: Array = field(repr=False)
+    owner: Array = field(repr=False)
     sources: tuple[int, ...]
     code: AxonCode = field(repr=False)
 
@@ -95,6 +97,13 @@ class Network:
         """Number of source elements."""
         return sum(source.size for source in self.sources)
 
+    def asked_of(self, k: int, layer: SpikingLayer, asked: Array) -> Array:
+        """int64 [elements of source k]: sums of int `asked`, [operand elements of the layer], by source element."""
+        mine = layer.owner == k
+        source = self.sources[k]
+        sums = np.bincount(layer.operand[mine] - source.first, weights=asked[mine], minlength=source.size)
+        return sums.astype(np.int64)
+
     def source_of(self, layer: int) -> Source:
         return self.sources[len(self.inputs) + layer]
 
@@ -124,11 +133,12 @@ def resolve(graph: Graph, chip: Chip) -> Network:
         if isinstance(op, SpikingConv2d):
             starts = np.array([source.first for source in sources])
             flat = operands[0].reshape(-1)
-            touched = np.flatnonzero(np.bincount(np.searchsorted(starts, flat, side="right") - 1))
+            owner = np.searchsorted(starts, flat, side="right") - 1
+            touched = np.unique(owner).tolist()
             shape = operands[0].shape
             in_shape = (shape[0], shape[1], shape[2])
             code = axon_code(op, chip)
-            layers.append(SpikingLayer(len(layers), op, in_shape, flat, tuple(map(int, touched)), code))
+            layers.append(SpikingLayer(len(layers), op, in_shape, flat, owner, tuple(touched), code))
             elements[op.output] = np.arange(first, first + op.type.size).reshape(op.type.shape)
             sources.append(Source(op.output, first, op.type.size, len(layers) - 1))
             first += op.type.size
