@@ -132,6 +132,12 @@ def _clip(op: ops.Clip, operands: Sequence[Array]) -> Array:
     return np.minimum(np.maximum(x, np.float32(op.low)), np.float32(op.high))
 
 
+def _hard_sigmoid(op: ops.HardSigmoid, operands: Sequence[Array]) -> Array:
+    x = operands[0].astype(np.float32, copy=False)
+    line = x * np.float32(op.alpha) + np.float32(op.beta)
+    return np.asarray(np.maximum(np.minimum(line, np.float32(1)), np.float32(0)))
+
+
 UNARY: dict[str, Callable[[Array], Array]] = {
     "neg": np.negative,
     "abs": np.abs,
@@ -288,6 +294,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.SpikingConv2d: _spiking_conv,
     ops.BatchNorm: _batch_norm,
     ops.Clip: _clip,
+    ops.HardSigmoid: _hard_sigmoid,
     ops.Unary: _unary,
     ops.Binary: _binary,
     ops.Where: _where,

@@ -215,6 +215,14 @@ class Clip(Op):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class HardSigmoid(Op):
+    """min(max(alpha * x + beta, 0), 1)."""
+
+    alpha: float
+    beta: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Unary(Op):
     """y = kind(x): neg, abs, sign (three-valued), strict_sign (it is promised that x is
     never 0), round (half to even), floor, ceil, relu, sigmoid, tanh, not."""
@@ -292,7 +300,7 @@ class Concat(Op):
 
 
 WIRING: tuple[type[Op], ...] = (Reshape, Transpose, Gather, Concat)
-ELEMENTWISE: tuple[type[Op], ...] = (BatchNorm, Clip, Unary, Binary, Where)
+ELEMENTWISE: tuple[type[Op], ...] = (BatchNorm, Clip, HardSigmoid, Unary, Binary, Where)
 
 
 def _all_subclasses(cls: type[Op]) -> Iterator[type[Op]]:

@@ -159,7 +159,7 @@ def _batch_norm(operands: Sequence[Shape], attributes: Mapping[str, Any], shape:
     return operand
 
 
-@_shape_rule(ops.Clip)
+@_shape_rule(ops.Clip, ops.HardSigmoid)
 def _clip(operands: Sequence[Shape], attributes: Mapping[str, Any], shape: Shape | None) -> Shape:
     return operands[0]
 

@@ -150,6 +150,8 @@ def infer_values(
         return _binary_values(kind, *operands)
     if op_class is ops.Clip:
         return _clip_values(operands[0], attributes["low"], attributes["high"])
+    if op_class is ops.HardSigmoid:
+        return Values.between(0.0, 1.0, integer=False)
     if op_class is ops.Where:
         return operands[1] | operands[2]
     if op_class is ops.MaxPool2d or op_class in ops.WIRING:
@@ -194,7 +196,15 @@ def _unary_values(kind: str, operand: Values) -> Values:
 
 def _binary_values(kind: str, a: Values, b: Values) -> Values:
     if a.finite is None or b.finite is None:
-        return INT if kind != "div" and a.integer and b.integer else REAL
+        integer = kind != "div" and a.integer and b.integer
+        (a_low, a_high), (b_low, b_high) = a.bounds, b.bounds
+        # every operation rises or falls with each operand, rounded or not, so the extremes are at the corners
+        corners = np.array(list(itertools.product((a_low, a_high), (b_low, b_high))), np.float32)
+        with np.errstate(all="ignore"):
+            found = _BINARY_FUNCTIONS[kind](corners[:, 0], corners[:, 1])
+        if not np.all(np.isfinite([*corners.flat, *found])) or (kind == "div" and b_low <= 0 <= b_high):
+            return INT if integer else REAL
+        return Values.between(float(found.min()), float(found.max()), integer)
     pairs = np.array(list(itertools.product(sorted(a.finite), sorted(b.finite))), np.float32).reshape(-1, 2)
     with np.errstate(all="ignore"):
         return Values.of(_BINARY_FUNCTIONS[kind](pairs[:, 0], pairs[:, 1]))

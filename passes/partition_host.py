@@ -30,6 +30,7 @@ from tncc.ir.ops import (
     Clip,
     Constant,
     Conv2d,
+    HardSigmoid,
     HostOp,
     Linear,
     MaxPool2d,
@@ -226,7 +227,7 @@ class _Partition:
                 "move it before the first binary activation or after the last spiking layer",
             )
         what = at.kind if isinstance(at, Unary) else at.mnemonic()
-        if isinstance(at, Unary | Clip):
+        if isinstance(at, Unary | Clip | HardSigmoid):
             text = f"{what} is a real activation, but {op.location} runs on the chip and reads its result"
         else:
             text = f"the result is not spikes ({self.graph.types[at.output]}), but {op.location} reads it on the chip"

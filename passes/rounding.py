@@ -340,6 +340,14 @@ def _clip(op: ops.Clip, lows: Sequence[Array], highs: Sequence[Array]) -> Bounds
     return np.minimum(np.maximum(lows[0], low), high), np.minimum(np.maximum(highs[0], low), high)
 
 
+def _hard_sigmoid(op: ops.HardSigmoid, lows: Sequence[Array], highs: Sequence[Array]) -> Bounds:
+    alpha, beta = float(np.float32(op.alpha)), float(np.float32(op.beta))
+    low, high = (lows[0] * alpha, highs[0] * alpha) if alpha >= 0 else (highs[0] * alpha, lows[0] * alpha)
+    low, high = _rounded(low, high)  # a fused multiply-add does not round here, and lies between
+    low, high = _rounded(low + beta, high + beta)
+    return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
+
+
 def _unary(op: ops.Unary, lows: Sequence[Array], highs: Sequence[Array]) -> Bounds:
     low, high = lows[0], highs[0]
     if op.kind == "neg":
@@ -404,6 +412,7 @@ def _where(op: ops.Where, lows: Sequence[Array], highs: Sequence[Array]) -> Boun
 _BOUNDS: Mapping[type[Op], Rule] = {
     ops.BatchNorm: _batch_norm,
     ops.Clip: _clip,
+    ops.HardSigmoid: _hard_sigmoid,
     ops.Unary: _unary,
     ops.Binary: _binary,
     ops.Where: _where,

@@ -28,6 +28,20 @@ def clamp_then_round(net: Net) -> onnx.ModelProto:
 
 
 @family
+def hard_sigmoid_then_round(net: Net) -> onnx.ModelProto:
+    """On sums that are often 0, where the hard sigmoid is 1/2 and rounds to 0; as one node, and in three."""
+    x = net.add("Round", net.add("HardSigmoid", net.conv(net.first(), net.trinary(6, 4, 3, 3)), alpha=1 / 6))
+    x = net.add("Add", net.conv(x, net.trinary(6, 6, 3, 3)), f32(3))
+    return net.last(net.add("Round", net.add("Div", net.add("Clip", x, f32(0), f32(6)), f32(6))), 6)
+
+
+@family
+def last_sign_read_by_the_host(net: Net) -> onnx.ModelProto:
+    x = net.add("Conv", net.first(), net.trinary(6, 4, 3, 3), net.real(6))
+    return net.model(net.add("GlobalAveragePool", net.add("Sign", x)))
+
+
+@family
 def sign_of_never_zero(net: Net) -> onnx.ModelProto:
     x = net.conv(net.input(1, 8, 8), net.real(4, 1, 3, 3), 1)
     x = net.add("Conv", net.add("Sign", x), net.signs(6, 4, 3, 3), net.real(6))

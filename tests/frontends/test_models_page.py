@@ -55,7 +55,7 @@ def export(module: Any, dynamo: bool) -> onnx.ModelProto:
 
 
 def test_the_page_has_snippets() -> None:
-    assert len(ACTIVATIONS) == 7 and len(SNIPPETS) == 11
+    assert len(ACTIVATIONS) == 8 and len(SNIPPETS) == 12
 
 
 @pytest.mark.parametrize("i", range(len(ACTIVATIONS)))

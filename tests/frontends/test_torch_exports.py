@@ -156,6 +156,8 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "where_tensors": lambda x: torch.where(x > 0, torch.ones_like(x), torch.zeros_like(x)),
     "logical_not": lambda x: torch.logical_not(x <= 0.25).float(),
     "sigmoid_round": lambda x: torch.round(torch.sigmoid(x)),
+    "hardsigmoid_round": lambda x: torch.round(torch.nn.functional.hardsigmoid(x)),
+    "hardsigmoid_in_steps": lambda x: torch.round(torch.clamp(x + 3, 0, 6) / 6),
     "sigmoid_ge": lambda x: (torch.sigmoid(x) >= 0.5).float(),
     "sign": torch.sign,
     "sign_shifted": lambda x: (torch.sign(x) + 1) / 2,

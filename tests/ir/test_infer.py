@@ -137,6 +137,7 @@ def elementwise_graph(rng: np.random.Generator) -> Graph:
         elif choice == 2:
             low, high = sorted(rng.choice([-1.0, 0.0, 0.25, 1.0, 2.0], 2).tolist())
             add(ops.Clip, pick[0], low=low, high=high)
+            add(ops.HardSigmoid, pick[0], alpha=float(rng.choice([-0.5, 0.2])), beta=0.5)
         elif choice == 3:
             condition = rng.choice([name for name, kind in values.items() if kind.domain is Domain.SPIKES])
             add(ops.Where, str(condition), *pick[1:])

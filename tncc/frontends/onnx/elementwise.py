@@ -108,7 +108,16 @@ def unary(importer: Importer, node: Node) -> None:
 
 def _is_unit_clip(importer: Importer, x: Tensor) -> bool:
     producer = next((op for op in reversed(importer.ops) if op.output == x.name), None)
-    return isinstance(producer, ops.Clip) and producer.low >= 0 and producer.high <= 1
+    return isinstance(producer, ops.HardSigmoid) or (
+        isinstance(producer, ops.Clip) and producer.low >= 0 and producer.high <= 1
+    )
+
+
+@imports("HardSigmoid")
+def hard_sigmoid(importer: Importer, node: Node) -> None:
+    x = node.tensor(0)
+    alpha, beta = float(node.get("alpha", 0.2)), float(node.get("beta", 0.5))
+    importer.result(node, ops.HardSigmoid, (x.name,), x.element_type, alpha=alpha, beta=beta)
 
 
 @imports("Clip")
