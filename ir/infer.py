@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from tncc.ir import ops
 from tncc.ir.graph import Graph
 from tncc.ir.ops import Op
@@ -17,7 +19,16 @@ from tncc.ir.shapes import Shape, infer_shape
 from tncc.ir.types import TensorType
 from tncc.ir.value_sets import Values, infer_values
 
-__all__ = ["infer_domains", "infer_graph_values", "infer_shape", "infer_values", "result_type", "straight_through"]
+__all__ = [
+    "cancels",
+    "estimators",
+    "infer_domains",
+    "infer_graph_values",
+    "infer_shape",
+    "infer_values",
+    "result_type",
+    "straight_through",
+]
 
 
 def result_type(
@@ -48,7 +59,8 @@ def result_type(
 def infer_domains(graph: Graph) -> Graph:
     """The graph with the type of every op's result recomputed, from value sets rather than from domains.
 
-    Knows more than `result_type`: constants' values, and that the straight-through form c + (b - c) stands for b.
+    Knows more than `result_type`: constants' values, that x - x is 0 and that the straight-through form c + (b - c)
+    stands for b.
     A `HostOp` keeps the type it declares, a graph input too.
     """
     values = infer_graph_values(graph)
@@ -71,12 +83,19 @@ def infer_graph_values(graph: Graph) -> dict[str, Values]:
         through = straight_through(op, graph.producer)
         if isinstance(op, ops.HostOp):
             values[op.output] = Values.of_domain(op.type.domain)
+        elif cancels(op):
+            values[op.output] = Values.of(np.zeros(1))
         elif through is not None:
             values[op.output] = values[through[0]]
         else:
             operands = [values[name] for name in op.inputs]
             values[op.output] = infer_values(type(op), operands, dict(op.attributes()), location=op.location)
     return values
+
+
+def cancels(op: Op) -> bool:
+    """Whether `op` is x - x, as straight-through estimators of the form b + (x - x.detach()) leave it."""
+    return isinstance(op, ops.Binary) and op.kind == "sub" and op.inputs[0] == op.inputs[1]
 
 
 def straight_through(op: Op, producer: Mapping[str, Op]) -> tuple[str, str] | None:
@@ -88,3 +107,13 @@ def straight_through(op: Op, producer: Mapping[str, Op]) -> tuple[str, str] | No
         if isinstance(source, ops.Binary) and source.kind == "sub" and source.inputs[1] == carrier:
             return source.inputs[0], carrier
     return None
+
+
+def estimators(graph: Graph) -> set[str]:
+    """The sums and differences of which straight-through estimators are made; they are no residual connections."""
+    found = {op.output for op in graph.ops if cancels(op)}
+    for op in graph.ops:
+        through = straight_through(op, graph.producer)
+        if through is not None:
+            found.update({op.output, *op.inputs} - {through[1]})
+    return found

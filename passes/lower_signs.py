@@ -11,6 +11,7 @@ from tncc.ir.builder import Builder
 from tncc.ir.chip import Chip
 from tncc.ir.cone import live, trace
 from tncc.ir.graph import Graph, Value
+from tncc.ir.infer import estimators
 from tncc.ir.interpreter import evaluate
 from tncc.ir.location import Location
 from tncc.ir.ops import WIRING, AveragePool2d, Binary, MaxPool2d, Op, SignConv2d, TrinaryConv2d, Where
@@ -54,6 +55,7 @@ class _Lowering:
         return self.graph.types[name].domain is Domain.SIGNS
 
     def run(self) -> Graph:
+        kept = estimators(self.graph)
         for name in tuple(self.spikes):
             self._decode(name)
         for op in self.graph.ops:
@@ -64,7 +66,7 @@ class _Lowering:
             elif isinstance(op, AveragePool2d) and self._is_signs(op.inputs[0]):
                 location = op.location.via(LowerSigns.name)
                 add_mean(self.build, op, self._spikes_of(op.inputs[0]), SignConv2d, location)
-            elif isinstance(op, Binary) and op.kind in ("add", "sub"):
+            elif isinstance(op, Binary) and op.kind in ("add", "sub") and op.output not in kept:
                 self.build.append(replace(op, inputs=self._addends(op)))
             else:
                 self.build.append(op)

@@ -13,6 +13,7 @@ from tncc.ir.builder import Builder, side_by_side
 from tncc.ir.chip import Chip
 from tncc.ir.cone import live
 from tncc.ir.graph import Graph
+from tncc.ir.infer import estimators
 from tncc.ir.interpreter import pool_counts
 from tncc.ir.location import Location
 from tncc.ir.ops import (
@@ -53,8 +54,10 @@ class MergeSums(Pass):
         assert isinstance(module, Graph)
         build = Builder(module)
         merging = _Merging(build)
+        kept = estimators(module)
         for op in module.ops:
-            if not (isinstance(op, Binary) and op.kind in ("add", "sub") and merging.merge(op)):
+            is_sum = isinstance(op, Binary) and op.kind in ("add", "sub") and op.output not in kept
+            if not (is_sum and merging.merge(op)):
                 build.append(op)
         return live(module.with_ops(build.ops))
 
@@ -111,7 +114,7 @@ class _Merging:
         self._seen = len(self.build.ops)
         return self._made.get(name)
 
-    def merge(self, op: Binary) -> bool:
+    def merge(self, op: Op) -> bool:
         """Adds the one layer for a sum of two; False where `op` is no such sum or they do not fit."""
         a, b = (self.part(name) for name in op.inputs)
         if a is None or b is None or type(a.layer) is not type(b.layer) or a.layer.type.shape != b.layer.type.shape:

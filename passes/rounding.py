@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tncc.ir import ops
+from tncc.ir.infer import cancels
 from tncc.ir.interpreter import BINARY, UNARY, aligned, batch_norm_terms, evaluate, rewire
 from tncc.ir.ops import Op
 from tncc.ir.types import Domain, TensorType
@@ -193,6 +194,8 @@ def step(op: Op, operands: Sequence[Interval]) -> Interval:
         # all arithmetic is float32 in the source model, whatever domain its results are known to stay in
         real = replace(op, type=TensorType(Domain.REAL, op.type.shape))
     value = evaluate(real, [operand.value for operand in operands])
+    if cancels(op):
+        return Interval(value, np.zeros(value.shape), np.zeros(value.shape))
     with np.errstate(all="ignore"):
         if isinstance(op, ops.WIRING):
             low, high, unknown = (
@@ -223,10 +226,11 @@ def step(op: Op, operands: Sequence[Interval]) -> Interval:
 def carried(result: Interval, b: Interval, carrier: Interval) -> Interval:
     """The result of c + (b - c), known to be b where it is b as written and no rounding of c can make it miss b.
 
-    For b = 0 it is c - c. For b = 1 and c in [0, 2] both roundings together give 1 again: above 1/2, 1 - c is exact,
-    and below, its error of at most 2^-25 is half a step at 1, which rounds to even.
+    For b = 0 it is c - c. For b = 1 and c in [0, 2^24] both roundings together give 1 again: above 1/2, 1 - c is a
+    multiple of c's last digit and no larger than c, so exact, and below, its error of at most 2^-25 is half a step at
+    1, which rounds to even.
     """
-    safe = (b.low == b.high) & ((b.low == 0) | ((b.low == 1) & (carrier.low >= 0) & (carrier.high <= 2)))
+    safe = (b.low == b.high) & ((b.low == 0) | ((b.low == 1) & (carrier.low >= 0) & (carrier.high <= 2.0**24)))
     kept = (result.value == b.value) & (safe | (carrier.low == carrier.high))
     return replace(result, low=np.where(kept, b.low, result.low), high=np.where(kept, b.high, result.high))
 

@@ -71,6 +71,7 @@ def clean(model: onnx.ModelProto, where: object) -> Cleaned:
     _constants_to_initializers(model)
     _name_nodes(model)
     nodes = tuple((node.name, node.op_type) for node in model.graph.node)
+    _cast_like_to_cast(model)
     _fold(model)
     lower_quantizers(model, initializers(model))
     _fold(model)
@@ -293,6 +294,23 @@ def _fold(model: onnx.ModelProto) -> None:
             kept.append(node)
     replace_all(model.graph.node, kept)
     model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in fresh.items())
+
+
+def _cast_like_to_cast(model: onnx.ModelProto) -> None:
+    """Writes the type out that CastLike takes from a tensor: a constant that is cast then is a constant again."""
+    if not any(node.op_type == "CastLike" for node in model.graph.node):
+        return
+    try:
+        graph = onnx.shape_inference.infer_shapes(model).graph
+    except Exception:  # the C++ errors share no base class; whatever it is, resolving the shapes meets it again
+        return
+    types = {v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.value_info, *graph.output)}
+    types |= {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "CastLike" and node.domain == "" and types.get(node.input[1]):
+            node.CopyFrom(
+                onnx.helper.make_node("Cast", node.input[:1], node.output, node.name, to=types[node.input[1]])
+            )
 
 
 def _free_reshapes(model: onnx.ModelProto) -> None:

@@ -63,6 +63,12 @@ def arithmetic(importer: Importer, node: Node) -> None:
     if node.op_type == "Div" and element_type != FLOAT:
         raise NotModelled("integer division truncates")
     kind = ARITHMETIC[node.op_type]
+    bounds = [operand for operand in node.inputs if isinstance(operand, np.ndarray)]
+    if kind in ("min", "max") and len(names) == 2 and len(bounds) == 1 and bounds[0].size == 1:
+        (x,) = (operand for operand in node.inputs if isinstance(operand, Tensor))
+        bound = {"high" if kind == "min" else "low": _bound(bounds[0], 0)}
+        importer.result(node, ops.Clip, (x.name,), element_type, **{"low": -np.inf, "high": np.inf, **bound})
+        return
     value = names[0]
     for i, name in enumerate(names[1:], 1):
         last = i == len(names) - 1
@@ -108,9 +114,8 @@ def unary(importer: Importer, node: Node) -> None:
 
 def _is_unit_clip(importer: Importer, x: Tensor) -> bool:
     producer = next((op for op in reversed(importer.ops) if op.output == x.name), None)
-    return isinstance(producer, ops.HardSigmoid) or (
-        isinstance(producer, ops.Clip) and producer.low >= 0 and producer.high <= 1
-    )
+    low, high = importer.values[x.name].bounds
+    return isinstance(producer, ops.HardSigmoid | ops.Clip) and low >= 0 and high <= 1
 
 
 @imports("HardSigmoid")
@@ -118,6 +123,41 @@ def hard_sigmoid(importer: Importer, node: Node) -> None:
     x = node.tensor(0)
     alpha, beta = float(node.get("alpha", 0.2)), float(node.get("beta", 0.5))
     importer.result(node, ops.HardSigmoid, (x.name,), x.element_type, alpha=alpha, beta=beta)
+
+
+@imports("HardSwish")
+def hard_swish(importer: Importer, node: Node) -> None:
+    """x times HardSigmoid(x) with alpha 1/6 and beta 1/2."""
+    x = node.tensor(0)
+    name = importer.fresh(f"{node.outputs[0]}.gate")
+    gate = importer.emit(ops.HardSigmoid, (x.name,), name, alpha=1 / 6, beta=0.5)
+    importer.result(node, ops.Binary, (x.name, gate), x.element_type, kind="mul")
+
+
+@imports("LeakyRelu", "PRelu")
+def leaky_relu(importer: Importer, node: Node) -> None:
+    """x where x >= 0, else slope * x."""
+    x, output = node.tensor(0), node.outputs[0]
+    if node.op_type == "PRelu":
+        slope = importer.frame_constant(node.constant(1), len(x.shape), node.input_names[1])
+    else:
+        slope = importer.constant(np.array(node.get("alpha", 0.01), np.float32), f"{output}.alpha")
+    zero = importer.constant(np.array(0, np.float32), f"{output}.zero")
+    below = importer.emit(ops.Binary, (x.name, zero), importer.fresh(f"{output}.below"), kind="lt")
+    scaled = importer.emit(ops.Binary, (x.name, slope), importer.fresh(f"{output}.scaled"), kind="mul")
+    importer.result(node, ops.Where, (below, scaled, x.name), x.element_type)
+
+
+@imports("ThresholdedRelu")
+def thresholded_relu(importer: Importer, node: Node) -> None:
+    """x where x > alpha, else 0."""
+    x, output = node.tensor(0), node.outputs[0]
+    alpha, zero = (
+        importer.constant(np.array(value, np.float32), f"{output}.{what}")
+        for what, value in (("alpha", node.get("alpha", 1.0)), ("zero", 0))
+    )
+    above = importer.emit(ops.Binary, (x.name, alpha), importer.fresh(f"{output}.above"), kind="gt")
+    importer.result(node, ops.Where, (above, x.name, zero), x.element_type)
 
 
 @imports("Clip")

@@ -165,7 +165,7 @@ def _check(model: onnx.ModelProto, where: object, base: Path | None) -> None:
     try:
         onnx.checker.check_model(model)
     except (onnx.checker.ValidationError, ValueError) as error:
-        raise ModelInvalid(f"not a valid ONNX model: {_first_line(error)}", where) from None
+        raise ModelInvalid(f"not a valid ONNX model: {_first_line(error)}", where, _lost_bounds(model)) from None
     _check_tensors(model, where)
     if model.graph.sparse_initializer:
         raise OperatorUnsupported("sparse initializers are not supported", where, "store the weights densely")
@@ -176,6 +176,24 @@ def _check(model: onnx.ModelProto, where: object, base: Path | None) -> None:
     names = [value.name for value in model.graph.output]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise InterfaceUnsupported(f"the model returns {twice!r} twice", where, "return each tensor once")
+
+
+def _lost_bounds(model: onnx.ModelProto) -> str:
+    """What to do where torch.onnx.export lost the bounds of a Clip; "" where it did not.
+
+    Its optimiser (onnxscript's FuseMaxMinToClip, 0.7 and before) names them after the tensor that is clamped, so that
+    of two clamps of one tensor one refers to bounds that are not there.
+    """
+    known = {tensor.name for tensor in model.graph.initializer}
+    known.update(name for node in model.graph.node for name in node.output)
+    known.update(value.name for value in model.graph.input)
+    clips = [node for node in model.graph.node if node.op_type == "Clip"]
+    if not any(name and name not in known for node in clips for name in node.input[1:]):
+        return ""
+    return (
+        "torch.onnx.export(dynamo=True) loses the bounds where one tensor is clamped twice: clamp it once and use the "
+        "result twice, or export with optimize=False or dynamo=False"
+    )
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
