@@ -101,6 +101,30 @@ def trinary_head_on_the_host(net: Net) -> onnx.ModelProto:
 
 
 @family
+def residual_behind_biases(net: Net) -> onnx.ModelProto:
+    """Biases on either side of a sum and a difference, of maps and of vectors."""
+    a, bias = net.first(), np.array([0.25, -1.5, 0.75, -0.5], f32)
+    b = net.add("Conv", a, net.trinary(4, 4, 3, 3), bias, pads=[1] * 4)
+    c = net.add("Conv", a, net.trinary(4, 4, 1, 1), bias[::-1])
+    x = net.step(net.add("Sub", net.add("Add", b, a), net.add("Add", c, f32(0.5))), 0)
+    x = net.step(net.add("Gemm", net.add("Flatten", x), net.trinary(256, 20)))
+    y = net.add("Gemm", x, net.trinary(20, 20), net.rng.integers(-2, 3, 20).astype(f32) + f32(0.5))
+    return net.model(net.step(net.add("Gemm", net.step(net.add("Add", x, y), 0), net.trinary(20, 6))))
+
+
+@family
+def residual_of_signs(net: Net) -> onnx.ModelProto:
+    """A binary network: signs added to sums and to signs, averaged over windows with padding, and on vectors."""
+    a = net.sign(net.conv(net.input(1, 8, 8), net.real(4, 1, 3, 3), 1))
+    b = net.sign(net.add("Add", net.add("Conv", a, net.signs(4, 4, 3, 3), net.real(4), pads=[1] * 4), a))
+    c = net.sign(net.add("Sub", net.add("Add", a, b), f32(0.5)))
+    c = net.add("AveragePool", c, kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
+    x = net.add("Flatten", net.sign(net.add("Sub", c, net.real(4, 1, 1) * f32(0.3))))
+    y = net.add("Gemm", x, net.signs(64, 64), net.real(64))
+    return net.model(net.sign(net.add("Gemm", net.sign(net.add("Sub", y, x)), net.trinary(64, 6), net.real(6))))
+
+
+@family
 def residual_then_threshold(net: Net) -> onnx.ModelProto:
     a = net.first()
     b = net.step(net.conv(a, net.trinary(4, 4, 3, 3), 1))

@@ -16,6 +16,43 @@ def clamped_straight_through(net: Net) -> onnx.ModelProto:
 
 
 @family
+def straight_through_differences(net: Net) -> onnx.ModelProto:
+    """hard + (x - x), as (x >= 0).float() + x - x.detach() leaves it, and x + (hard - x)."""
+    x = net.conv(net.first(), net.trinary(6, 4, 3, 3))
+    x = net.add("Add", net.step(x), net.add("Sub", x, x))
+    x = net.add("Conv", x, net.trinary(6, 6, 1, 1), net.rng.integers(-2, 3, 6).astype(f32) + f32(0.25))
+    return net.last(net.add("Add", x, net.add("Sub", net.step(x, 0), x)), 6)
+
+
+@family
+def clamps_as_maximum_and_minimum(net: Net) -> onnx.ModelProto:
+    """tf2onnx's clip_by_value, PyTorch's clamp without the exporter's optimiser; a bound a channel."""
+    x = net.add("Conv", net.first(), net.trinary(6, 4, 3, 3), net.real(6))
+    x = net.add("Round", net.add("Min", net.add("Max", x, f32(0)), f32(1)))
+    x = net.add("Conv", x, net.trinary(6, 6, 1, 1), net.real(6))
+    x = net.add("Max", net.add("Min", net.rng.random((6, 1, 1)).astype(f32) + f32(0.5), x), f32(0))
+    return net.last(net.step(x, 0.25), 6)
+
+
+@family
+def piecewise_linear_activations(net: Net) -> onnx.ModelProto:
+    """HardSigmoid, HardSwish, LeakyRelu, PRelu, ThresholdedRelu between a sum and its comparison."""
+    net.opset = 18
+    x = net.first()
+    for op_type, more, attributes in (
+        ("HardSigmoid", (), {"alpha": 1 / 6}),
+        ("HardSwish", (), {}),
+        ("LeakyRelu", (), {"alpha": 0.1}),
+        ("PRelu", (net.rng.random((4, 1, 1)).astype(f32),), {}),
+        ("ThresholdedRelu", (), {"alpha": 0.5}),
+    ):
+        x = net.add("Conv", x, net.trinary(4, 4, 3, 3), net.real(4), pads=[1] * 4)
+        x = net.add(op_type, x, *more, **attributes)
+        x = net.add("Round", x) if op_type == "HardSigmoid" else net.step(x, 0.2)
+    return net.last(x, 4)
+
+
+@family
 def sigmoid_then_round(net: Net) -> onnx.ModelProto:
     x = net.add("Conv", net.first(), net.trinary(6, 4, 3, 3), net.real(6))
     return net.last(net.add("Round", net.add("Sigmoid", x)), 6)

@@ -150,6 +150,15 @@ def test_damaged_tensor() -> None:
     assert message(proto) == "test: tensor 'w' is damaged: cannot reshape array of size 4 into shape (3,)"
 
 
+def test_clamps_whose_bounds_the_exporter_lost() -> None:
+    """What PyTorch's dynamo exporter makes of two clamps of one tensor."""
+    nodes = [node("Clip", "x x_min_1 x_max_1", "a"), node("Clip", "x x_min x_max", "b"), node("Add", "a b", "y")]
+    proto = model(nodes, {"x": ("n", 3)}, ["y"], {"x_min": np.float32(0), "x_max": np.float32(1)})
+    text = message(proto)
+    assert "'x_min_1'" in text
+    assert "clamp it once and use the result twice, or export with optimize=False or dynamo=False" in text
+
+
 def test_one_tensor_returned_twice() -> None:
     twice = relu()
     twice.graph.output.append(twice.graph.output[0])

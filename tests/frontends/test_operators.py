@@ -109,6 +109,15 @@ ELEMENTWISE = {
     "clip": one("Clip", (3, 4), f32(-1), f32(2)),
     "clip_low": one("Clip", (3, 4), f32(-1)),
     "clip_high": one("Clip", (3, 4), None, f32(1)),
+    "hard_sigmoid": one("HardSigmoid", (3, 4), alpha=0.25, beta=0.5),
+    "leaky_relu": one("LeakyRelu", (3, 4), alpha=0.25),
+    "prelu": one("PRelu", (3, 4), f32([[0.5], [2], [-1]])),
+    "thresholded_relu": one("ThresholdedRelu", (3, 4), alpha=1.0),
+    "max_one_number": one("Max", (3, 4), f32([0.5])),
+    "min_one_number": one("Min", (3, 4), f32(2)),
+    "cast_like": model(
+        [node("CastLike", "c x", "cast"), node("Min", "x cast", "y")], {"x": ("n", 3)}, ["y"], {"c": ints(1)}
+    ),
     "sum": one("Sum", (3, 4), f32([1]), f32([[2], [3], [4]])),
     "max_of_three": one("Max", (3, 4), f32([1]), f32([[2], [-3], [0]])),
     "constant_left": model([node("Less", "c x", "y")], {"x": ("n", 3)}, ["y"], {"c": f32([0, 1, -1])}),
@@ -270,6 +279,12 @@ def test_clamped_round_is_a_comparison() -> None:
     assert graph.types["y"].domain == "spikes"
     x = np.array([[0.5, np.nextafter(f32(0.5), f32(1)), 2], [-1, 0.49999997, 0.75]], np.float32)
     np.testing.assert_array_equal(interpreter.run(graph, {"x": x})["y"], run(proto, {"x": x})["y"])
+
+
+def test_clamps_by_max_and_min_are_rounded_likewise() -> None:
+    nodes = [node("Max", "zero x", "m"), node("Min", "m one", "c"), node("Round", "c", "y")]
+    proto = model(nodes, {"x": ("n", 3)}, ["y"], {"zero": f32(0), "one": f32([1])})
+    assert load(proto).graph.types["y"].domain == "spikes"
 
 
 NOT_MODELLED = {

@@ -1,4 +1,4 @@
-"""Models as torch.onnx.export writes them, by both exporters; by the legacy one in every opset it writes."""
+"""Models as torch.onnx.export writes them, by both exporters. test_torch_opsets goes through the opsets."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def exported(forms: list[str], dynamo: bool, opset: int, bias: float = 0.3) -> A
     return export(Branches(forms, bias), torch.rand(2, 6), dynamo, opset)
 
 
-@pytest.mark.parametrize("opset", range(11, 21))
+@pytest.mark.parametrize("opset", [11, 17, 20])
 def test_every_form(opset: int) -> None:
     forms = [name for name in FORMS if name not in BY_DYNAMO_ALONE]
     proto = exported(forms, False, opset)
