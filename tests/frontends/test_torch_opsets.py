@@ -64,7 +64,7 @@ FEATURES = 3
 
 
 class Branches(torch.nn.Module):
-    """Spikes, then for two forms each: residual sum, batch norm, one, maximum, linear layer, the other, linear layer."""
+    """Spikes; then, two forms each: residual sum, batch norm, one, maximum, linear layer, the other, linear layer."""
 
     def __init__(self, forms: list[str]) -> None:
         super().__init__()
