@@ -14,9 +14,10 @@ from tncc.ir.graph import Graph, Value
 from tncc.ir.infer import estimators
 from tncc.ir.interpreter import evaluate
 from tncc.ir.location import Location
-from tncc.ir.ops import WIRING, AveragePool2d, Binary, MaxPool2d, Op, SignConv2d, TrinaryConv2d, Where
+from tncc.ir.ops import WIRING, AveragePool2d, Binary, Constant, MaxPool2d, Op, SignConv2d, TrinaryConv2d, Where
 from tncc.ir.types import Domain, TensorType
 from tncc.passes.base import Module, Pass
+from tncc.passes.lines import as_map
 from tncc.passes.lower_pools import add_mean
 
 SPIKES_SUFFIX = "/spikes"
@@ -85,21 +86,31 @@ class _Lowering:
         names = list(op.inputs)
         for i, (name, other) in enumerate((op.inputs, op.inputs[::-1])):
             alike = self.graph.types[name].shape == self.graph.types[other].shape == op.type.shape
-            if self._is_signs(name) and alike and len(op.type.shape) == 3 and self._is_sum(other):
-                channels = op.type.shape[0]
-                names[i] = self.build.add(
-                    SignConv2d,
-                    (self._spikes_of(name),),
-                    self.build.fresh(f"{name}/repeated"),
-                    op.location.via(LowerSigns.name),
-                    weight=np.ones((channels, 1, 1, 1), np.int8),
-                    scale=np.ones(channels, np.float32),
-                    strides=(1, 1),
-                    pads=(0, 0, 0, 0),
-                    dilations=(1, 1),
-                    groups=channels,
-                )
+            varying = self._is_signs(name) and not isinstance(self.graph.producer.get(name), Constant)
+            if varying and alike and as_map(op.type.shape) and self._is_sum(other):
+                names[i] = self._repeated(name, op.location.via(LowerSigns.name))
         return tuple(names)
+
+    def _repeated(self, name: str, location: Location) -> str:
+        """Adds the layer whose sums are the signs `name`."""
+        spikes, shape = self._spikes_of(name), self.graph.types[name].shape
+        frame = as_map(shape)
+        assert frame is not None
+        if frame != shape:
+            spikes = self.build.reshape(spikes, frame, self.build.fresh(f"{name}/map"), location)
+        sums = self.build.add(
+            SignConv2d,
+            (spikes,),
+            self.build.fresh(f"{name}/repeated"),
+            location,
+            weight=np.ones((frame[0], 1, 1, 1), np.int8),
+            scale=np.ones(frame[0], np.float32),
+            strides=(1, 1),
+            pads=(0, 0, 0, 0),
+            dilations=(1, 1),
+            groups=frame[0],
+        )
+        return sums if frame == shape else self.build.reshape(sums, shape, self.build.fresh(f"{sums}/flat"), location)
 
     def _is_sum(self, name: str) -> bool:
         """Whether a value is computed from a layer's sums."""

@@ -81,44 +81,6 @@ def test_other_scales_are_left_alone(step: float) -> None:
     assert MergeSums().run(graph, CHIP) == graph
 
 
-def biased_sum(kind: str, shape: tuple[int, ...], biases: tuple[float, float], step: float) -> Graph:
-    """Two layers with a bias each, or one and the spikes it reads where its bias is 0; on maps or on vectors."""
-    build = start(shape)
-    rng = np.random.default_rng(2)
-    x = "x" if len(shape) == 3 else build.reshape("x", (*shape, 1, 1), "column", at("x"))
-    names = []
-    for i, bias in enumerate(biases):
-        name = x
-        if bias:
-            window: dict[str, Any] = {"kernel": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1)}
-            name = layer(build, rng, f"a{i}", x, window, 1, step)
-            constant = build.constant(np.full((4, 1, 1), bias), f"bias{i}", at("bias"))
-            name = build.add(ops.Binary, (name, constant), f"b{i}", at("Bias"), kind="sub" if i else "add")
-        names.append(name if len(shape) == 3 else build.reshape(name, shape, f"flat{i}", at("flat")))
-    return finish(build, build.add(ops.Binary, tuple(names), "y", at("Sum"), kind=kind))
-
-
-@pytest.mark.parametrize("kind", ["add", "sub"])
-@pytest.mark.parametrize("shape", [(4, 3, 3), (4,)])
-@pytest.mark.parametrize(
-    ("biases", "step", "exact"), [((1.5, 0), 0.5, True), ((1.5, -0.25), 0.5, True), ((0.1, 0.3), 0.37, False)]
-)
-def test_constants_move_behind_the_sum(
-    kind: str, shape: tuple[int, ...], biases: tuple[float, float], step: float, exact: bool
-) -> None:
-    graph = biased_sum(kind, shape, biases, step)
-    merged = MergeSums().run(graph, CHIP)
-    assert isinstance(merged, Graph)
-    verify(merged)
-    (found,) = [op for op in merged.ops if isinstance(op, ops.TrinaryConv2d)]
-    assert (found.tolerance == 0) == exact and found.tolerance < 1e-5
-    x = {"x": np.random.default_rng(1).integers(0, 2, (8, *shape))}
-    off = np.abs(run(merged, x)["y"].astype(np.float64) - run(graph, x)["y"])
-    # what fold-thresholds will grant the layer's sums
-    granted = found.tolerance * found.scale * np.abs(found.weight).sum(axis=(1, 2, 3))
-    assert np.all(off <= granted.reshape(-1, *(1,) * (len(shape) - 1)))
-
-
 def test_straight_through_estimators_are_no_residual_connections() -> None:
     build = start((4, 3, 3))
     window: dict[str, Any] = {"kernel": (1, 1), "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1)}
