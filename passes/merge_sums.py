@@ -56,8 +56,8 @@ class MergeSums(Pass):
         merging = _Merging(build)
         kept = estimators(module)
         for op in module.ops:
-            is_sum = isinstance(op, Binary) and op.kind in ("add", "sub") and op.output not in kept
-            if not (is_sum and merging.merge(op)):
+            sums = isinstance(op, Binary) and op.kind in ("add", "sub") and op.output not in kept and merging.merge(op)
+            if not sums:
                 build.append(op)
         return live(module.with_ops(build.ops))
 
@@ -114,7 +114,7 @@ class _Merging:
         self._seen = len(self.build.ops)
         return self._made.get(name)
 
-    def merge(self, op: Op) -> bool:
+    def merge(self, op: Binary) -> bool:
         """Adds the one layer for a sum of two; False where `op` is no such sum or they do not fit."""
         a, b = (self.part(name) for name in op.inputs)
         if a is None or b is None or type(a.layer) is not type(b.layer) or a.layer.type.shape != b.layer.type.shape:
