@@ -19,6 +19,8 @@ from tncc.passes.partial_sums.stages import emit
 class SplitPartialSums(Pass):
     """Filters with more nonzero weights than a core has axons become two or three layers: partial sums, then their sum.
 
+    So do trinary filters of more than half as many, where that takes at most three quarters of the cores by estimate.
+
     Neurons tell the sum of every part of a filter's inputs in two digits, as thermometers; one neuron decides from the
     digits of all parts (docs/mapping.md). Everything else is left alone.
 

@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tncc.ir.chip import Chip
+from tncc.ir.invariants import filter_axons
 from tncc.ir.ops import Op, SpikingConv2d
 from tncc.ir.shapes import inner_tap
+from tncc.passes.filter_groups import input_groups, split_groups
 from tncc.passes.partial_sums.plan import NoPlan, Plan, make_plan, oversize
+
+Array = npt.NDArray[Any]
+WORTHWHILE = 0.75  # of the cores without: two ticks more and the estimate's error are to pay
 
 
 def plan_of(op: Op, in_shape: tuple[int, ...], chip: Chip) -> Plan | NoPlan | None:
-    """The plan for those filters of a layer that no core holds; None where there are none, or weights are not trinary.
+    """The plan for those filters of a layer that no core holds, and for those that fill one where that saves cores.
 
-    in_shape: the operand's.
+    None where there are none, or weights are not trinary. in_shape: the operand's.
     """
     if not isinstance(op, SpikingConv2d) or abs(op.weight).max(initial=0) > 1:
         return None
-    features = oversize(op, chip)
-    if not features.size:
-        return None
-    return make_plan(op, features, chip, inner_tap(op, in_shape) is not None)
+    fine_stage = inner_tap(op, in_shape) is not None
+    features, wide = oversize(op, chip), _wide(op, chip)
+    least = make_plan(op, features, chip, fine_stage) if features.size else None
+    if not wide.size or isinstance(least, NoPlan):
+        return least
+    cores = (least.cores if least is not None else 0) + _cores_of_whole(op, wide, chip)
+    more = make_plan(op, np.union1d(features, wide), chip, fine_stage)
+    return more if isinstance(more, Plan) and more.cores <= WORTHWHILE * cores else least
+
+
+def _wide(op: SpikingConv2d, chip: Chip) -> Array:
+    """int64 [filters]: features that fit a core, but leave no room for another of as many other inputs."""
+    nonzero = np.count_nonzero(op.weight.reshape(op.weight.shape[0], -1), axis=1)
+    return np.setdiff1d(np.flatnonzero(nonzero > chip.axons // 2), oversize(op, chip))
+
+
+def _cores_of_whole(op: SpikingConv2d, features: Array, chip: Chip) -> int:
+    """Cores for the features at one output position where no filter is cut."""
+    used = filter_axons(op, chip)[features]
+    return int(split_groups(used, input_groups(op)[features], chip.axons).max()) + 1
 
 
 def cost_text(op: SpikingConv2d, plan: Plan) -> str:

@@ -17,10 +17,11 @@ from tncc.ir.location import Location
 from tncc.ir.netlist import Netlist
 from tncc.ir.ops import Concat, Gather, SpikingConv2d
 from tncc.ir.routing import routes
+from tncc.passes.filter_groups import split_groups
 from tncc.passes.mapping.packing import count_cores, pack
 from tncc.passes.place_cores import PlaceCores
 from tncc.passes.placement.wires import core_edges, least_mean_hops
-from tncc.passes.split_filter_groups import SplitFilterGroups, split_groups
+from tncc.passes.split_filter_groups import SplitFilterGroups
 
 
 def chain(rng: np.random.Generator, depth: int, channels: int = 2, name: str = "y") -> list[SpikingConv2d]:

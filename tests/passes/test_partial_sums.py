@@ -217,3 +217,22 @@ def test_filters_out_of_reach_are_refused_with_the_numbers() -> None:
         "--allow-partial-sums does not reach that far: the best cut, 16 parts in steps of 14, needs 480 axons of one "
         "core, which has 256"
     )
+
+
+def test_filters_that_fill_cores_are_cut_where_that_saves_cores() -> None:
+    """48 filters of 200 nonzero weights: no two share a core."""
+    rng = np.random.default_rng(3)
+    graph = linear(rng.choice([-1, 1], (48, 200)), rng.integers(-4, 5, 48))
+    target = chip(256, 256)
+    assert plan(graph, target).features.size == 48
+    few = linear(rng.choice([-1, 1], (3, 200)), 0)
+    assert plan_of(few.ops[0], (200, 1, 1), target) is None
+    cut, whole = (
+        run_pipeline(graph, target, text % "host").module
+        for text in (PIPELINE, PIPELINE.replace("allow-partial-sums=true", "allow-partial-sums=false"))
+    )
+    assert isinstance(cut, Netlist)
+    assert isinstance(whole, Netlist)
+    assert cut.n_cores < 0.75 * whole.n_cores
+    x = {"x": frames(rng, (200, 1, 1))}
+    np.testing.assert_array_equal(run_frames(cut, x)["y"], run(graph, x)["y"])
