@@ -49,6 +49,11 @@ class Subsets:
         return int(self.starts.size)
 
     @cached_property
+    def words(self) -> Array:
+        """The masks as _words."""
+        return _words(self.masks)
+
+    @cached_property
     def rows_by_subset(self) -> Array:
         """int64 [subsets, masks]: rows of each subset that have each mask."""
         key = self.row_subset * len(self.masks) + self.row_mask
@@ -100,20 +105,26 @@ def split_features(layer: SpikingLayer, split: int) -> Subsets:
     )
 
 
-def _row_kinds(rows: Array) -> tuple[Array, Array]:
-    """(index of the first row of each kind, kind of each row) of rows of zeros and ones."""
-    if rows.shape[1] <= 52:  # a row fits a float64 without rounding
-        codes = rows.astype(np.float64) @ np.exp2(np.arange(rows.shape[1]))
-        _, first, kind = np.unique(codes, return_index=True, return_inverse=True)
-    else:
-        packed = np.packbits(rows > 0, axis=1)
-        _, first, kind = np.unique(packed, axis=0, return_index=True, return_inverse=True)
+def _words(rows: Array) -> Array:
+    """uint64 [rows, words]: bool rows, a bit an element."""
+    packed = np.packbits(rows, axis=1)
+    padded = np.pad(packed, ((0, 0), (0, -packed.shape[1] % 8)))
+    return np.ascontiguousarray(padded).view(np.uint64)
+
+
+def _row_kinds(words: Array) -> tuple[Array, Array]:
+    """(index of the first row of each kind, kind of each row)."""
+    different = words[:, 0] if words.shape[1] == 1 else words
+    _, first, kind = np.unique(different, axis=0, return_index=True, return_inverse=True)
     return first, kind.reshape(-1)
 
 
 def _meet(masks: Array, taps: Array) -> Array:
-    """float32 [masks, kinds]: 1 where a mask has one of the taps of a kind."""
-    return (masks.astype(np.float32) @ taps.T > 0).astype(np.float32)
+    """float32 [masks, kinds]: 1 where a mask has one of the taps of a kind; both as _words."""
+    found = np.zeros((len(masks), len(taps)), bool)
+    for word in range(masks.shape[1]):
+        found |= masks[:, None, word] & taps[None, :, word] != 0
+    return found.astype(np.float32)
 
 
 class LayerModel:
@@ -122,7 +133,7 @@ class LayerModel:
     def __init__(self, layer: SpikingLayer) -> None:
         self.layer = layer
         self._subsets: dict[int, Subsets] = {}
-        self._windows: dict[bytes, tuple[Array, Array, Array]] = {}
+        self._windows: dict[bytes, tuple[Array, Array, Array, Array]] = {}
 
     def subsets(self, split: int) -> Subsets:
         if split not in self._subsets:
@@ -139,49 +150,52 @@ class LayerModel:
         return self.layer.in_shape[1] * self.layer.in_shape[2]
 
     def windows(self, tiling: Tiling) -> tuple[Array, Array, Array]:
-        """(tile int64 [pairs], input position int64 [pairs], taps float32 [pairs, taps]): the input positions under
-        each tile, sorted by tile, and 1 for the taps that connect them to some output position of the tile."""
+        """(tile int64 [pairs], input position int64 [pairs], taps bool [pairs, taps]): the input positions under each
+        tile, sorted by tile, and the taps that connect them to some output position of the tile."""
         inputs = self.layer.input_positions
         keys = tiling.tile[:, None].astype(np.int64) * self.in_positions + inputs
         inside = inputs >= 0
         pairs, pair = np.unique(keys[inside], return_inverse=True)
-        taps = np.zeros((pairs.size, inputs.shape[1]), np.float32)
-        taps[pair.reshape(-1), np.nonzero(inside)[1]] = 1
+        taps = np.zeros((pairs.size, inputs.shape[1]), bool)
+        taps[pair.reshape(-1), np.nonzero(inside)[1]] = True
         return pairs // self.in_positions, pairs % self.in_positions, taps
 
-    def _window_kinds(self, tiling: Tiling) -> tuple[Array, Array, Array]:
-        """(taps float32 [kinds, taps], by_tile float32 [tiles, kinds], by_position float32 [input positions, kinds]).
+    def _window_kinds(self, tiling: Tiling) -> tuple[Array, Array, Array, Array]:
+        """(taps [kinds, words], by_tile float32 [tiles, kinds], position int32 [pairs], kind int32 [pairs]).
 
-        A kind is a set of taps that connects some input position with some tile; there are few. The other two count
-        the pairs of each kind for every tile and for every input position.
+        A kind is a set of taps that connects some input position with some tile; there are few. by_tile counts the
+        pairs of each kind for every tile; the other two name the input position and the kind of every pair.
         """
         key = tiling.tile.tobytes()
         if key not in self._windows:
             tile, position, taps = self.windows(tiling)
-            first, kind = _row_kinds(taps)
+            words = _words(taps)
+            first, kind = _row_kinds(words)
             count = first.size
             by_tile = np.bincount(tile * count + kind, minlength=tiling.tiles * count)
-            by_position = np.bincount(position * count + kind, minlength=self.in_positions * count)
             self._windows[key] = (
-                taps[first],
+                words[first],
                 by_tile.reshape(tiling.tiles, count).astype(np.float32),
-                by_position.reshape(self.in_positions, count).astype(np.float32),
+                position.astype(np.int32),
+                kind.astype(np.int32),
             )
         return self._windows[key]
 
     def axons(self, tiling: Tiling, subsets: Subsets) -> Array:
         """int64 [subsets, tiles]: axons of every unit."""
-        taps, by_tile, _ = self._window_kinds(tiling)
+        taps, by_tile, _, _ = self._window_kinds(tiling)
         # all counts are integers far below 2^24, so float32 products are exact
-        rows = subsets.rows_by_subset.astype(np.float32) @ _meet(subsets.masks, taps)
+        rows = subsets.rows_by_subset.astype(np.float32) @ _meet(subsets.words, taps)
         return (rows @ by_tile.T).astype(np.int64)
 
     def demand(self, tiling: Tiling, subsets: Subsets) -> Array:
         """int32 [channels * input positions]: axons, over all units, that each operand element must drive."""
-        taps, _, by_position = self._window_kinds(tiling)
+        taps, _, position, kind = self._window_kinds(tiling)
+        pairs = np.bincount(position.astype(np.int64) * len(taps) + kind, minlength=self.in_positions * len(taps))
+        by_position = pairs.reshape(self.in_positions, len(taps)).astype(np.float32)
         channels, masks = self.layer.in_shape[0], len(subsets.masks)
         rows = np.bincount(subsets.row_channel * masks + subsets.row_mask, minlength=channels * masks)
-        by_kind = rows.reshape(channels, masks).astype(np.float32) @ _meet(subsets.masks, taps)
+        by_kind = rows.reshape(channels, masks).astype(np.float32) @ _meet(subsets.words, taps)
         return (by_kind @ by_position.T).astype(np.int32).reshape(-1)
 
     def neurons(self, tiling: Tiling, subsets: Subsets, copies: Array) -> Array:

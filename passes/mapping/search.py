@@ -160,16 +160,14 @@ def _options(model: LayerModel, split: int, chip: Chip, copies: int) -> Iterator
     features = int(np.bincount(subsets.subset).max())
     limit = max(1, chip.neurons // features) if split < model.largest_group else chip.neurons
     taken = {True: 0, False: 0}
-    too_large: list[tuple[int, int]] = []  # extents of tilings that do not fit: no larger one will
-    for tiling in candidates(model.layer, 2 * chip.neurons, floor, chip.axons, limit, copies):
+    too_large: list[tuple[int, int]] = []
+    for tiling in candidates(model.layer, 2 * chip.neurons, floor, chip.axons, limit, copies, too_large):
         if tiling.tiles == model.layer.positions:
             break
         direct = tiling.largest * copies <= limit  # else its neurons need splitters
         if taken[direct] == MAX_TILINGS:
             if direct:
                 break
-            continue
-        if any(rows <= tiling.extents[0] and columns <= tiling.extents[1] for rows, columns in too_large):
             continue
         axons = model.axons(tiling, subsets)
         if int(axons.max(initial=0)) <= chip.axons:

@@ -70,13 +70,20 @@ def _show(partition: Partition) -> str:
 
 
 def candidates(
-    layer: SpikingLayer, longest: int, axon_floor: int, axons: int, max_outputs: int, copies: int
+    layer: SpikingLayer,
+    longest: int,
+    axon_floor: int,
+    axons: int,
+    max_outputs: int,
+    copies: int,
+    too_large: list[tuple[int, int]],
 ) -> Iterator[Tiling]:
     """Tilings whose tiles can fit one core at all, coarse ones first.
 
     longest: rows or columns of any tile, at most. axon_floor: axons that some core needs for every input position of
     its tile. max_outputs: output positions that one core can hold at most, with one copy of each. Besides rectangles,
-    rectangles with a few positions carved off where their neurons do not fit with `copies` copies of each.
+    rectangles with a few positions carved off where their neurons do not fit with `copies` copies of each. The caller
+    puts into too_large the extents of tilings that did not fit: no larger one will.
     """
     held = max(1, max_outputs // copies)
     rows, columns = (partitions(_axis(layer, axis), longest) for axis in (0, 1))
@@ -92,6 +99,8 @@ def candidates(
         height, width = rows.sizes[row[k]], columns.sizes[column[k]]
         if not to_carve:
             extents = int(rows.extent[row[k]]), int(columns.extent[column[k]])
+            if any(high <= extents[0] and wide <= extents[1] for high, wide in too_large):
+                continue
             yield Tiling.of(_label(height, width), _tiles(height, width), extents)
             continue
         carved = carve(layer, _tiles(height, width), axons // axon_floor, held)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.passes.test_mapping import TINY, check_equal, conv, spikes
+from tncc.ir.chip import Chip
+from tncc.ir.graph import Graph, Value
+from tncc.ir.location import Location
+from tncc.ir.ops import Concat, Op
+from tncc.passes import split_filter_groups
+from tncc.passes.mapping import search
 from tncc.passes.mapping.intervals import Axis, partitions
+from tncc.passes.mapping.model import LayerModel
 from tncc.passes.mapping.packing import count_cores, pack
+from tncc.passes.mapping.tilings import Tiling
+from tncc.passes.mapping.wiring import resolve
 
 
 @st.composite
@@ -93,3 +105,88 @@ def test_packing_is_first_fit_of_decreasing_size(data: st.DataObject) -> None:
 def test_packing_refuses_a_unit_that_exceeds_the_core() -> None:
     with pytest.raises(ValueError, match="exceeds the core"):
         pack(np.array([3, 9]), np.array([1, 1]), 8, 8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_axons_and_demand_are_those_of_every_unit_listed(data: st.DataObject) -> None:
+    """Kernels of up to 81 taps, more than a machine word has bits; random tiles of any shape."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    side = data.draw(st.sampled_from([1, 2, 3, 9]))
+    graph = Graph(
+        "one",
+        (Value("x", spikes(2, 6, 6)),),
+        (conv(rng, "x", (2, 6, 6), "y", 4, (side, side), data.draw(st.integers(1, 2)), side // 2, density=0.3),),
+        ("y",),
+    )
+    network = resolve(graph, TINY)
+    (layer,) = network.layers
+    model = LayerModel(layer)
+    subsets = model.subsets(data.draw(st.integers(1, 4)))
+    tile = np.unique(rng.integers(0, 5, layer.positions), return_inverse=True)[1].reshape(-1)
+    tiling = Tiling.of("random", tile)
+    axons = np.zeros((subsets.count, tiling.tiles), np.int64)
+    demand = np.zeros((2, 36), np.int64)
+    bits = layer.code.bits(layer.op.weight).reshape(4, 2, -1)
+    for subset in range(subsets.count):
+        for k in range(tiling.tiles):
+            needed = set()
+            for feature in np.flatnonzero(subsets.subset == subset):
+                for position in np.flatnonzero(tile == k):
+                    for tap, under in enumerate(layer.input_positions[position]):
+                        for channel in range(2):
+                            word = int(bits[feature, channel, tap]) if under >= 0 else 0
+                            needed |= {(channel, under, d) for d in range(layer.code.digits) if word >> d & 1}
+            axons[subset, k] = len(needed)
+            for channel, under, _ in needed:
+                demand[channel, under] += 1
+    np.testing.assert_array_equal(model.axons(tiling, subsets), axons)
+    np.testing.assert_array_equal(model.demand(tiling, subsets), demand.reshape(-1))
+
+
+def test_layers_that_share_a_source_are_packed_once_for_all_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a layer's units need hangs on the copies asked of it, which are the same in all states."""
+    rng = np.random.default_rng(0)
+    shape = (8, 8, 8)
+    stem = conv(rng, "x", shape, "stem", 8, (1, 1), max_inputs=8)
+    ops = [conv(rng, "stem", shape, f"k{k}", 16, (k, k), max_inputs=8 * k * k) for k in (1, 2, 3)]
+    graph = Graph("kernels", (Value("x", spikes(*shape)),), (stem, *ops), tuple(op.output for op in ops))
+    counted: list[int] = []
+
+    def counting(*arguments: Any) -> int:
+        counted.append(count_cores(*arguments))
+        return counted[-1]
+
+    monkeypatch.setattr(search, "count_cores", counting)
+    check_equal(graph, Chip(), frames=2)
+    assert 0 < len(counted) < 3000
+
+
+def test_many_sparse_filters_are_grouped_as_when_all_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window as large as the layer changes nothing; a smaller one still fills parts that fit."""
+    rng = np.random.default_rng(1)
+    used = rng.random((60, 40)) < 0.15
+    groups = np.zeros(60, np.int64)
+    whole = split_filter_groups.split_groups(used, groups, 16)
+    monkeypatch.setattr(split_filter_groups, "WINDOW", 60)
+    np.testing.assert_array_equal(split_filter_groups.split_groups(used, groups, 16), whole)
+    monkeypatch.setattr(split_filter_groups, "WINDOW", 7)
+    labels = split_filter_groups.split_groups(used, groups, 16)
+    assert set(labels) == set(range(labels.max() + 1))
+    for label in range(labels.max() + 1):
+        assert used[labels == label].any(axis=0).sum() <= 16
+
+
+def test_a_deep_network_asks_each_source_for_what_its_readers_need() -> None:
+    """Layers that read the input, the layer before and one far back: every source in demand is priced."""
+    rng = np.random.default_rng(2)
+    ops: list[Op] = [conv(rng, "x", (2, 2, 2), "y0", 2)]
+    for k in range(1, 12):
+        far = f"y{max(0, k - 7)}"
+        where = Location.of(f"Concat_{k}")
+        names = ("x", f"y{k - 1}", far)
+        ops.append(Concat(inputs=names, output=f"c{k}", type=spikes(6, 2, 2), location=where, axis=0))
+        ops.append(conv(rng, f"c{k}", (6, 2, 2), f"y{k}", 2))
+    graph = Graph("deep", (Value("x", spikes(2, 2, 2)),), tuple(ops), ("y11", "y3"))
+    for options in ("", "input-fanout=splitters", "beam=1"):
+        check_equal(graph, options=options)
