@@ -14,7 +14,7 @@ from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph, Value
 from tncc.ir.location import Location
 from tncc.ir.ops import Concat, Op
-from tncc.passes import split_filter_groups
+from tncc.passes import filter_groups
 from tncc.passes.mapping import search
 from tncc.passes.mapping.intervals import Axis, partitions
 from tncc.passes.mapping.model import LayerModel
@@ -167,11 +167,11 @@ def test_many_sparse_filters_are_grouped_as_when_all_are_compared(monkeypatch: p
     rng = np.random.default_rng(1)
     used = rng.random((60, 40)) < 0.15
     groups = np.zeros(60, np.int64)
-    whole = split_filter_groups.split_groups(used, groups, 16)
-    monkeypatch.setattr(split_filter_groups, "WINDOW", 60)
-    np.testing.assert_array_equal(split_filter_groups.split_groups(used, groups, 16), whole)
-    monkeypatch.setattr(split_filter_groups, "WINDOW", 7)
-    labels = split_filter_groups.split_groups(used, groups, 16)
+    whole = filter_groups.split_groups(used, groups, 16)
+    monkeypatch.setattr(filter_groups, "WINDOW", 60)
+    np.testing.assert_array_equal(filter_groups.split_groups(used, groups, 16), whole)
+    monkeypatch.setattr(filter_groups, "WINDOW", 7)
+    labels = filter_groups.split_groups(used, groups, 16)
     assert set(labels) == set(range(labels.max() + 1))
     for label in range(labels.max() + 1):
         assert used[labels == label].any(axis=0).sum() <= 16
