@@ -62,6 +62,7 @@ class Options:
     rounding: str = "exact"
     trinarize: str = "exact"
     calibrate: Array | None = None
+    labels: Array | None = None
     allow_partial_sums: bool = False
     pipeline: str | None = None
 
@@ -80,6 +81,11 @@ class Options:
             raise InputError(
                 "--trinarize twn and --calibrate DATA.npy go together",
                 hint="give data like that which the network will see; or train with trinary weights (tncc.train)",
+            )
+        if self.labels is not None and self.calibrate is None:
+            raise InputError(
+                "--labels goes with --trinarize twn --calibrate DATA.npy",
+                hint="an exact chip's accuracy is what tncc run --labels measures",
             )
         if self.pipeline is None:
             return with_options(
@@ -133,6 +139,7 @@ def compile(
     rounding: str = "exact",
     trinarize: str = "exact",
     calibrate: Array | None = None,
+    labels: Array | None = None,
     allow_partial_sums: bool = False,
     pipeline: str | None = None,
 ) -> Program:
@@ -152,7 +159,8 @@ def compile(
             and marks the program as not exact.
         trinarize: "exact" refuses weights that are not trinary; "twn" makes a trinary, spiking model of a float one and
             marks the program as not exact.
-        calibrate: [frames, ...input shape], data for "twn".
+        calibrate: [frames, ...input shape], data for "twn": the first 1,024 frames are fitted to, all are measured.
+        labels: integers [frames], the classes of that data: the report then holds both models' accuracy.
         allow_partial_sums: computes filters that no core holds in stages, exactly, for more cores and ticks.
         pipeline: passes to run in place of the default.
 
@@ -171,6 +179,7 @@ def compile(
         rounding=rounding,
         trinarize=trinarize,
         calibrate=calibrate,
+        labels=labels,
         allow_partial_sums=allow_partial_sums,
         pipeline=pipeline,
     )
@@ -196,10 +205,12 @@ def compile_model(
     passes = options.passes()
     source = load(model)
     graph = source.graph
+    trinarization: dict[str, Any] = {}
     if options.calibrate is not None:
-        found = trinarize(source.model, options.calibrate)
+        found = trinarize(source.model, options.calibrate, options.labels)
         source = replace(load(found.model), name=source.name, sha256=source.sha256)
-        graph = replace(source.graph, name=source.name, approximations=found.report)
+        graph = replace(source.graph, name=source.name, approximations=found.fidelity.sentences())
+        trinarization = {"trinarization": found.fidelity.as_json()}
     result = run_pipeline(
         graph,
         options.chip(),
@@ -236,6 +247,7 @@ def compile_model(
         "seed": options.seed,
         "tncc": tncc.__version__,
         "approximations": list(netlist.approximations),
+        **trinarization,
         **_interface(source.model),
     }
     return Compilation(Program(to_config(netlist), metadata, prefix, suffix, result.seconds), netlist, source)

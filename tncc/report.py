@@ -40,6 +40,7 @@ def report(program: Program) -> dict[str, Any]:
         "latency_ticks": config.latency_ticks,
         **_hops(program),
         "exact": not metadata.get("approximations"),
+        "trinarization": metadata.get("trinarization"),
         "seed": metadata.get("seed"),
         "pipeline": metadata.get("pipeline"),
         "source": metadata.get("source"),

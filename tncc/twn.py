@@ -10,7 +10,8 @@ The result is another model. It runs exactly on the chip; how far it is from the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 from tncc.errors import InputError, TrinarizationRefused
+from tncc.labels import check_labels
+from tncc.twn_report import Fidelity, LayerFidelity, compare_outputs, correlation
 
 Array = npt.NDArray[Any]
 
@@ -34,25 +37,40 @@ RIDGE = 0.05  # of the mean squared length of the last layer's inputs
 
 @dataclass(frozen=True)
 class Trinarized:
-    """The new model and what was measured, a sentence each, on the calibration data."""
+    """The new model and how near it comes to the float one."""
 
     model: onnx.ModelProto
-    report: tuple[str, ...]
+    fidelity: Fidelity
 
 
-def trinarize(model: onnx.ModelProto, data: Array) -> Trinarized:
+def trinarize(model: onnx.ModelProto, data: Array, labels: Array | None = None) -> Trinarized:
     """A trinary, spiking model in place of a float one.
 
     Args:
         model: cleaned, as `tncc.frontends.onnx.load` returns it; chains of Conv, Gemm or MatMul, then batch
             normalisation or arithmetic with constants, then an activation; pools and reshapes between them.
-        data: [frames, ...input shape], representative; the first 1,024 frames are used.
+        data: [frames, ...input shape], representative; the model is fitted to the first 1,024 frames, and on those
+            behind them it is only measured.
+        labels: integers [frames], classes among the first output's numbers, for measuring alone; they change nothing.
 
     Raises:
         CompileError: a layer that is not such a chain.
-        InputError: the model has several inputs, or the data does not fit.
+        InputError: the model has several inputs, or the data or the labels do not fit.
     """
-    return _Trinarizer(model, data).run()
+    trinarizer = _Trinarizer(model, data)
+    if labels is not None:
+        with _naming_labels():
+            check_labels(labels, len(data))
+    return trinarizer.run(labels)
+
+
+@contextmanager
+def _naming_labels() -> Iterator[None]:
+    """Errors about labels say that it is them."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(error.message, "labels", error.hint) from None
 
 
 @dataclass(frozen=True)
@@ -80,13 +98,13 @@ class _Trinarizer:
             raise InputError(f"the calibration data has shape {data.shape}; the model takes {('frames', *shape)}")
         self.input = inputs[0].name
         dtype = helper.tensor_dtype_to_np_dtype(inputs[0].type.tensor_type.elem_type)
-        self.data = np.ascontiguousarray(data[:FRAMES], dtype=dtype)
-        if not np.all(np.isfinite(self.data.astype(np.float64))):
+        self.data, self.held_out = (np.ascontiguousarray(part, dtype) for part in (data[:FRAMES], data[FRAMES:]))
+        if not all(np.all(np.isfinite(part)) for part in (self.data, self.held_out)):
             raise InputError("the calibration data holds NaN or infinity")
         self.producer = {name: node for node in model.graph.node for name in node.output}
-        self.report: list[str] = []
+        self.layers: list[LayerFidelity] = []
 
-    def run(self) -> Trinarized:
+    def run(self, labels: Array | None) -> Trinarized:
         layers = [layer for node in self.float_model.graph.node if (layer := self._layer(node))]
         if len(layers) < 2:
             raise TrinarizationRefused(
@@ -97,12 +115,13 @@ class _Trinarizer:
         for layer in layers[1:]:
             self._spiking(layer)
         self._last(layers[-1])
-        self._agreement()
+        with _naming_labels():
+            fidelity = self._fidelity(labels)
         used = {name for node in self.model.graph.node for name in node.input}
         unused = [tensor for tensor in self.model.graph.initializer if tensor.name not in used]
         for tensor in unused:
             self.model.graph.initializer.remove(tensor)
-        return Trinarized(self.model, tuple(self.report))
+        return Trinarized(self.model, fidelity)
 
     def _layer(self, node: onnx.NodeProto) -> _Layer | None:
         """The layer that ends in an activation node; None for other nodes and for activations behind the last layer."""
@@ -134,8 +153,8 @@ class _Trinarizer:
 
     # --- evaluation ------------------------------------------------------------------------------------------------
 
-    def _values(self, model: onnx.ModelProto, names: Sequence[str]) -> list[Array]:
-        """Tensors of a model on the calibration data, [frames, ...] each."""
+    def _values(self, model: onnx.ModelProto, names: Sequence[str], data: Array | None = None) -> list[Array]:
+        """Tensors of a model on the calibration data, or on other data, [frames, ...] each."""
         import onnxruntime
 
         probe = onnx.ModelProto()
@@ -145,10 +164,10 @@ class _Trinarizer:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
+        data = self.data if data is None else data
         session = onnxruntime.InferenceSession(probe.SerializeToString(), options, ["CPUExecutionProvider"])
         parts = [
-            session.run(list(names), {self.input: self.data[start : start + BATCH]})
-            for start in range(0, len(self.data), BATCH)
+            session.run(list(names), {self.input: data[start : start + BATCH]}) for start in range(0, len(data), BATCH)
         ]
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
@@ -192,6 +211,7 @@ class _Trinarizer:
         kept.name = f"{layer.activation.name}/real"
         column = level.reshape(-1, *(1,) * (activation.ndim - 2))
         self._replace([layer.activation], [kept, *self._fires(kept.output[0], column, "Greater", layer)])
+        self._measure(layer, None, activation)
 
     def _spiking(self, layer: _Layer) -> None:
         """A layer in the middle: trinary weights on spikes, an integer threshold a channel."""
@@ -217,12 +237,15 @@ class _Trinarizer:
         thresholds = _fit_thresholds(np.rint(totals).astype(np.int64), activation)
         level = (thresholds - 0.5).reshape(column)
         self._set(f"{output}/level", level)
+        self._measure(layer, float(np.mean(trinary == 0)), activation)
+
+    def _measure(self, layer: _Layer, zeros: float | None, activation: Array) -> None:
+        """Notes how near the spikes of a finished layer are to the float model's activation."""
+        (spikes,) = self._values(self.model, [layer.activation.output[0]])
         target = activation > _column(_heights(activation), activation) / 2
-        agreement = float(np.mean((totals > level) == target))
-        self.report.append(
-            f"{node.name}: trinary weights, {np.mean(trinary == 0):.0%} of them 0; its spikes equal the float "
-            f"activation's own bits in {agreement:.1%} of all cases on the calibration data"
-        )
+        meant = spikes * _column(_heights_of_spikes(activation, spikes), activation)
+        agreement = float(np.mean((spikes > 0) == target))
+        self.layers.append(LayerFidelity(layer.weighted.name, zeros, agreement, correlation(activation, meant)))
 
     def _sums(self, node: onnx.NodeProto, trinary: Array, output: str) -> onnx.NodeProto:
         """The weighted node with trinary weights and no bias."""
@@ -283,15 +306,20 @@ class _Trinarizer:
         total = helper.make_node("Add", [product.output[0], bias_name], list(node.output), f"{node.name}/bias")
         self._replace([node], [product, total])
 
-    def _agreement(self) -> None:
+    def _fidelity(self, labels: Array | None) -> Fidelity:
+        """Measures the finished model; labels: of all frames, or None."""
         name = self.float_model.graph.output[0].name
-        (before,), (after,) = self._values(self.float_model, [name]), self._values(self.model, [name])
-        flat_before, flat_after = before.reshape(len(before), -1), after.reshape(len(after), -1)
-        same = float(np.mean(flat_before.argmax(axis=1) == flat_after.argmax(axis=1)))
-        self.report.append(
-            f"the float model and the trinary one have the same largest output in {same:.1%} of {len(before)} "
-            "calibration frames"
-        )
+        found = []
+        first = 0
+        for data in (self.data, self.held_out):
+            here = None if labels is None else labels[first : first + len(data)]
+            first += len(data)
+            (before,), (after,) = (
+                (self._values(model, [name], data) if len(data) else [None]) for model in (self.float_model, self.model)
+            )
+            found.append(None if before is None or after is None else compare_outputs(before, after, here))
+        assert found[0] is not None  # there is calibration data
+        return Fidelity(tuple(self.layers), found[0], found[1])
 
 
 def ternarize(weight: Array) -> Array:

@@ -17,7 +17,8 @@ import tncc
 from tncc.errors import CompileError, InputError
 from tncc.frontends.onnx import load
 from tncc.host import HostModel
-from tncc.twn import ternarize, trinarize
+from tncc.twn import _fit_thresholds, ternarize, trinarize
+from tncc.twn_report import correlation
 
 Array = npt.NDArray[Any]
 
@@ -77,6 +78,57 @@ def test_digits(digits: tuple[onnx.ModelProto, Array, Array, Array]) -> None:
     np.testing.assert_array_equal(chip.run(images), next(iter(expected.values())))
 
 
+def test_the_report_is_what_the_chip_does(digits: tuple[onnx.ModelProto, Array, Array, Array]) -> None:
+    """1,024 frames are fitted to, the others of the data are held out."""
+    model, calibration, images, _ = digits
+    targets = HostModel(model.SerializeToString(), "float model")
+    labels = np.arange(len(calibration)) % 10  # any: they change nothing
+    chip = tncc.compile(model, trinarize="twn", calibrate=calibration, labels=labels)
+    assert chip.to_bytes() != tncc.compile(model, trinarize="twn", calibrate=calibration).to_bytes()  # the report alone
+    np.testing.assert_array_equal(
+        chip.run(images), tncc.compile(model, trinarize="twn", calibrate=calibration[:1024]).run(images)
+    )
+    found = chip.report()["trinarization"]
+    assert [layer["layer"] for layer in found["layers"]] == ["Gemm_0", "Gemm_1"]
+    for part, frames in (("calibration", slice(0, 1024)), ("held_out", slice(1024, None))):
+        (wanted,) = targets.run({"x": calibration[frames]}).values()
+        got, here = chip.run(calibration[frames]), labels[frames]
+        assert found[part] == {
+            "frames": len(here),
+            "agreement": np.mean(got.argmax(axis=1) == wanted.argmax(axis=1)),
+            "correlation": pytest.approx(np.corrcoef(got.ravel(), wanted.ravel())[0, 1], abs=1e-6),
+            "accuracy": np.mean(got.argmax(axis=1) == here),
+            "float_accuracy": np.mean(wanted.argmax(axis=1) == here),
+        }
+    first, second = found["layers"]
+    assert first["zeros"] is None and first["spike_agreement"] == 1 and 0.7 < first["correlation"] < 1
+    assert 0.2 < second["zeros"] < 0.6 and 0.5 < second["spike_agreement"] < 1 and 0.3 < second["correlation"] < 1
+    assert "accuracy" in chip.metadata["approximations"][-1]
+
+
+def test_thresholds_are_fitted_to_the_sums_that_the_chip_computes() -> None:
+    """Layer by layer: each threshold is the best one on sums of the spikes that the finished layers before it send."""
+    model = load(chain(layers(12, 20, 20, 20, 3))).model
+    data = np.random.default_rng(1).standard_normal((200, 12)).astype(np.float32)
+    found = trinarize(model, data).model
+    levels = {t.name: numpy_helper.to_array(t) for t in found.graph.initializer if t.name.endswith("/level")}
+    for i in (1, 2):
+        made, source = onnx.ModelProto(), onnx.ModelProto()
+        for probe, whole, name in ((made, found, f"a{i}/sums"), (source, model, f"a{i}")):
+            probe.CopyFrom(whole)
+            probe.graph.output.append(onnx.ValueInfoProto(name=name))
+        sums = HostModel(made.SerializeToString(), "made").run({"x": data})[f"a{i}/sums"]
+        activation = HostModel(source.SerializeToString(), "float").run({"x": data})[f"a{i}"]
+        fitted = _fit_thresholds(np.rint(sums).astype(np.int64), activation)
+        np.testing.assert_array_equal(levels[f"a{i}/level"], (fitted - 0.5).astype(np.float32))
+
+
+def test_correlation_by_hand() -> None:
+    assert correlation(np.array([[0.0, 1], [1, 0]]), np.array([[1.0, 3], [3, 1]])) == pytest.approx(1)
+    assert correlation(np.array([0.0, 1, 2]), np.array([2.0, 0, -2])) == pytest.approx(-1)
+    assert correlation(np.ones(3), np.arange(3)) is None
+
+
 def test_same_data_same_bytes(digits: tuple[onnx.ModelProto, Array, Array, Array]) -> None:
     model, calibration, _, _ = digits
     cleaned = load(model).model
@@ -89,10 +141,25 @@ def test_command_line(cli, tmp_path: Path, digits: tuple[onnx.ModelProto, Array,
     source, data, output = tmp_path / "float.onnx", tmp_path / "data.npy", tmp_path / "chip.tnbin"
     source.write_bytes(model.SerializeToString())
     np.save(data, calibration[:200])
-    result = cli("compile", str(source), "-o", str(output), "--trinarize", "twn", "--calibrate", str(data), "--json")
+    np.save(tmp_path / "labels.npy", np.zeros(200, np.uint8))
+    options = ("-o", output, "--trinarize", "twn", "--calibrate", data, "--labels", tmp_path / "labels.npy")
+    result = cli("compile", source, *options, "--json")
     assert result.code == 0
-    assert json.loads(result.out)["exact"] is False
+    report = json.loads(result.out)
+    assert report["exact"] is False
+    assert report["trinarization"]["held_out"] is None
+    assert 0 < report["trinarization"]["calibration"]["accuracy"] < 0.3  # of ten digits, those that are 0
+    assert json.loads(cli("inspect", output, "--json").out)["trinarization"] == report["trinarization"]
     assert "warning: not exact: Gemm_1: trinary weights" in result.err
+    assert "200 calibration frames; accuracy " in result.err
+
+    assert cli("compile", source, *options[:-1], data).err == (
+        "error: labels: holds float32 [200, 64]; one integer label for each of 200 frames is needed\n"
+    )
+    np.save(tmp_path / "labels.npy", np.full(200, 10))
+    assert cli("compile", source, *options).err == "error: labels: holds the label 10; classes are 0 to 9\n"
+    result = cli("compile", source, "--labels", data)
+    assert result.code == 2 and "--labels goes with --trinarize twn" in result.err
 
 
 def test_convolutions_with_batch_norm() -> None:

@@ -37,6 +37,7 @@ from tncc.cli.options import echo_json, existing, grid, load_array, load_defects
     help="exact refuses weights that are not trinary; twn approximates them.",
 )
 @click.option("--calibrate", type=existing, metavar="DATA.npy", help="Data for --trinarize twn.")
+@click.option("--labels", type=existing, metavar="LABELS.npy", help="Classes of that data: report both accuracies.")
 @click.option(
     "--rounding",
     type=click.Choice(["exact", "nearest"]),
@@ -71,6 +72,7 @@ def command(
     threads: int,
     trinarize: str,
     calibrate: Path | None,
+    labels: Path | None,
     rounding: str,
     allow_partial_sums: bool,
     pipeline: str | None,
@@ -101,6 +103,7 @@ def command(
         rounding=rounding,
         trinarize=trinarize,
         calibrate=load_array(calibrate) if calibrate else None,
+        labels=load_array(labels) if labels else None,
         allow_partial_sums=allow_partial_sums,
         pipeline=pipeline,
     )

@@ -98,6 +98,7 @@ def _run_frames(
 ) -> tuple[dict[str, Any], bool]:
     from tncc.cli.spikes import measured_traffic
     from tncc.cost.rapl import EnergyMeter
+    from tncc.labels import check_labels, count_hits
     from tncc.outputs import OutputFile
     from tncc.progress import progress
     from tncc.session import Session
@@ -107,11 +108,9 @@ def _run_frames(
     session = Session(program, threads=threads, engine=engine)
     if frames.ndim == 0:
         raise InputError("holds a single number; frames [N, ...] are needed", data)
-    if truth is not None and (truth.shape != (len(frames),) or truth.dtype.kind not in "iu"):
-        raise InputError(
-            f"holds {truth.dtype} {list(truth.shape)}; one integer label for each of {len(frames)} frames is needed",
-            labels or "",
-        )
+    if labels is not None and truth is not None:
+        with reading(labels):
+            check_labels(truth, len(frames))
     if len(session.inputs) > 1:
         raise InputError(
             f"the model has {len(session.inputs)} inputs; the command line feeds models with one",
@@ -129,14 +128,9 @@ def _run_frames(
         for part in session.stream(frames, progress=update):
             scores = part[session.outputs[0]]
             sink.write(scores)
-            if truth is not None:
-                if scores.ndim < 2:
-                    raise InputError("the model's output is not a score per class, which labels need", labels or "")
-                classes = math.prod(scores.shape[1:])
-                here = truth[done : done + len(scores)]
-                if (wrong := here[(here < 0) | (here >= classes)]).size:
-                    raise InputError(f"holds the label {wrong[0]}; classes are 0 to {classes - 1}", labels or "")
-                hits += int((scores.reshape(len(scores), classes).argmax(axis=1) == here).sum())
+            if labels is not None and truth is not None:
+                with reading(labels):
+                    hits += count_hits(scores, truth[done : done + len(scores)])
             done += len(scores)
     accuracy = hits / len(frames) if truth is not None and len(frames) else None
     report: dict[str, Any] = {
