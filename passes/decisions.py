@@ -19,7 +19,8 @@ from tncc.ir.location import Location
 from tncc.ir.ops import WIRING, AveragePool2d, Constant, Op, SignConv2d, TrinaryConv2d
 from tncc.passes.merge_sums import why_apart
 from tncc.passes.pooled_sums import PooledSums
-from tncc.passes.rounding import Interval, WeightedSum, bounded_sum, carried, constant, step
+from tncc.passes.rounding import Interval, bounded_sum, carried, constant, step
+from tncc.passes.weighted_sum import WeightedSum
 
 Array = npt.NDArray[Any]
 
@@ -37,15 +38,15 @@ def source_of(graph: Graph, op: Op, chip: Chip) -> TrinaryConv2d | PooledSums:
         return PooledSums.of(graph, found[0], chip)
     names = [str(op.location) if op else f"input {name}" for op, name in zip(found, cone.sources, strict=True)]
     what = " and ".join(names) if names else "constants alone"
-    reasons = [(reason, inner) for inner in cone.ops if (reason := why_apart(graph, inner))]
-    where = reasons[0][1].location if reasons else op.location
+    reasons = ((reason, inner.location) for inner in cone.ops if (reason := why_apart(graph, inner)))
+    reason, where = next(reasons, ("", op.location))
     raise NotOneSum(
         f"the spikes {op.output!r} are computed from {what}; a neuron computes them from one weighted sum"
-        + (f", and this sum of them cannot be one: {reasons[0][0]}" if reasons else ""),
+        + (f", and this sum of them cannot be one: {reason}" if reason else ""),
         where,
         "let the scales of what is added up be small multiples of one in every channel (a batch normalisation belongs "
         "behind the sum), or put a binary activation on each before the sum"
-        if reasons
+        if reason
         else "add the sums up in one layer (concatenate the inputs and the weights), or compare each on its own",
     )
 

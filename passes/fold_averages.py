@@ -17,8 +17,8 @@ from tncc.ir.interpreter import pool_counts
 from tncc.ir.ops import AveragePool2d, Conv2d, Gather, Linear, Reshape
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
-from tncc.passes.rounding import UNIT
 from tncc.passes.taps import Taps, Window, common_window, composed
+from tncc.passes.weighted_sum import UNIT
 
 Array = npt.NDArray[Any]
 MULTIPLES = 1 << 20  # products checked for being float32 numbers

@@ -18,7 +18,7 @@ from tncc.ir.interpreter import evaluate
 from tncc.ir.ops import ELEMENTWISE, WIRING, AveragePool2d, Constant, Conv2d, Linear, MaxPool2d, Op
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
-from tncc.passes.rounding import UNIT
+from tncc.passes.weighted_sum import UNIT
 
 Array = npt.NDArray[Any]
 

@@ -30,12 +30,13 @@ from tncc.ir.ops import (
 from tncc.ir.types import Domain, TensorType
 from tncc.passes.base import Module, Pass
 from tncc.passes.lines import as_map, keeps_map, per_channel
-from tncc.passes.rounding import UNIT
 from tncc.passes.taps import Taps, Window, common_window
 from tncc.passes.trinarize_weights import integer_form
+from tncc.passes.weighted_sum import UNIT
 
 Array = npt.NDArray[Any]
 LARGEST = 255  # weight of a merged layer
+DEPTH = 64  # constants and reshapes that a part may have gone through
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class _Merging:
         self.build = build
         self._made: dict[str, Op] = {}
         self._seen = 0
+        self._parts: dict[str, _Part | None] = {}
 
     def _maker(self, name: str) -> Op | None:
         for op in self.build.ops[self._seen :]:
@@ -133,8 +135,13 @@ class _Merging:
         _emit(self.build, op, fitted, sign, (*a.constants, *(sign * constant for constant in b.constants)))
         return True
 
-    def part(self, name: str) -> _Part | None:
+    def part(self, name: str, depth: int = 0) -> _Part | None:
         """What a value is, if it is a layer's sums plus constants; for spikes the identity."""
+        if name not in self._parts and depth < DEPTH:
+            self._parts[name] = self._find(name, depth + 1)
+        return self._parts.get(name)
+
+    def _find(self, name: str, depth: int) -> _Part | None:
         made, type = self._maker(name), self.build.types[name]
         if isinstance(made, TrinaryConv2d):
             return _Part(made)
@@ -143,20 +150,20 @@ class _Merging:
         if isinstance(made, AveragePool2d) and self.build.types[made.inputs[0]].domain is Domain.SPIKES:
             return self._average(made)
         if made is not None and keeps_map(made, self.build.types[made.inputs[0]].shape if made.inputs else ()):
-            return self.part(made.inputs[0])
+            return self.part(made.inputs[0], depth)
         if isinstance(made, Binary) and made.kind in ("add", "sub"):
-            return self._raised(made)
+            return self._raised(made, depth)
         if isinstance(made, Binary) and made.kind in ("mul", "div"):
-            return self._scaled(made)
+            return self._scaled(made, depth)
         return None
 
-    def _operands(self, made: Binary) -> tuple[_Part, Array] | None:
+    def _operands(self, made: Binary, depth: int) -> tuple[_Part, Array] | None:
         """A part and a constant, a scalar or [channels], that `made` is computed from."""
         names = list(made.inputs)
         if made.kind in ("add", "mul") and isinstance(self._maker(names[0]), Constant):
             names.reverse()
         constant = self._maker(names[1])
-        inner = self.part(names[0])
+        inner = self.part(names[0], depth)
         if not isinstance(constant, Constant) or constant.value.dtype != np.float32 or inner is None:
             return None
         value = per_channel(constant.value, made.type.shape)
@@ -164,9 +171,9 @@ class _Merging:
             return None
         return inner, value
 
-    def _scaled(self, made: Binary) -> _Part | None:
+    def _scaled(self, made: Binary, depth: int) -> _Part | None:
         """A part without constants times or over a constant."""
-        found = self._operands(made)
+        found = self._operands(made, depth)
         if found is None or found[0].constants or not np.all(np.isfinite(found[1]) & (found[1] != 0)):
             return None
         layer, factor = found[0].layer, np.broadcast_to(found[1].astype(np.float64), found[0].layer.scale.shape)
@@ -182,9 +189,9 @@ class _Merging:
         tolerance = layer.tolerance + (3 * UNIT if rounds else 0.0)
         return _Part(replace(layer, weight=weight, scale=scale, tolerance=tolerance))
 
-    def _raised(self, made: Binary) -> _Part | None:
+    def _raised(self, made: Binary, depth: int) -> _Part | None:
         """A part plus or minus a constant."""
-        found = self._operands(made)
+        found = self._operands(made, depth)
         if found is None:
             return None
         inner, value = found

@@ -23,8 +23,9 @@ from tncc.ir.interpreter import pool_counts, windows
 from tncc.ir.ops import AveragePool2d, Binary, Constant, Reshape, SignConv2d, TrinaryConv2d, integer_weight
 from tncc.ir.types import Domain, TensorType
 from tncc.passes.lines import line
-from tncc.passes.rounding import LARGEST, UNIT, Interval, WeightedSum, bounded_sum, constant, quantum, step
+from tncc.passes.rounding import Interval, bounded_sum, constant, step
 from tncc.passes.taps import Taps, Window, common_window, composed
+from tncc.passes.weighted_sum import LARGEST, UNIT, WeightedSum, quantum
 
 Array = npt.NDArray[Any]
 ELEMENTS = 1 << 22  # array elements evaluated at once

@@ -19,14 +19,11 @@ from tncc.ir.interpreter import BINARY, UNARY, aligned, batch_norm_terms, evalua
 from tncc.ir.ops import Op
 from tncc.ir.types import Domain, TensorType
 from tncc.ir.value_sets import COMPARISONS, LOGIC
+from tncc.passes.weighted_sum import LARGEST, UNIT, Biases, WeightedSum, quantum
 
 Array = npt.NDArray[Any]
 
-UNIT = 2.0**-24  # relative error of one float32 rounding
 TINY = 2.0**-149
-LARGEST = float(np.finfo(np.float32).max)
-MAX_TABLE = 1 << 15  # entries of a table of tightest bounds; a second to compute
-MAX_BIASES = 2  # of a sum whose bounds are tightened
 FUNCTION_ERROR = 1e-6  # absolute error granted to a runtime's sigmoid and tanh; ONNX Runtime's stay below 3e-7
 
 
@@ -45,122 +42,15 @@ class Interval:
     low: Array
     high: Array
     sum_of: WeightedSum | None = None
-    biases: tuple[Array, ...] = ()
+    biases: Biases = field(default_factory=lambda: Biases())
     unknown: Array = field(default_factory=lambda: np.zeros((), bool))
-
-
-@dataclass(frozen=True)
-class WeightedSum:
-    """Integer sums n = a - b of terms k * scale, k an integer: positive k add up to a <= plus, others to -b >= -minus.
-
-    All arrays broadcast against [batch or 1, *frame]; counts are int64.
-
-    Attributes:
-        n: the sums.
-        scale: float32.
-        plus, minus: what the positive k, and the others negated, add up to at most.
-        terms: how many there are at most.
-        largest: the largest k, either sign.
-        tolerance: by how much, relatively, a term of the source model may be off k * scale.
-        refine: bool, where bounds shall be the tightest over all orders of summation instead of a cheap estimate.
-    """
-
-    n: Array
-    scale: Array
-    plus: Array
-    minus: Array
-    terms: Array
-    largest: Array
-    tolerance: Array
-    refine: Array
-
-    def bounds(self, biases: Sequence[Array] = ()) -> tuple[Array, Array]:
-        """Bounds of scale * n + biases over all orders in which the terms and the biases can be added.
-
-        NaN where a partial sum may pass float32's largest number.
-        """
-        scale, given = self.scale.astype(np.float64), [np.asarray(bias, np.float64) for bias in biases]
-        exact = self.n * scale + sum(given)
-        products = scale * (self.plus + self.minus)
-        magnitude = sum(map(np.abs, given))
-        total = products + magnitude
-        finest = quantum(scale)
-        for bias in given:
-            finest = np.minimum(finest, quantum(bias))
-        never_rounds = (total < finest * 2.0**24) & (self.tolerance == 0)
-        # every addition is off by a unit of a partial sum; a few more for the products and what is neglected here
-        partial = scale * np.maximum(self.plus, self.minus) + magnitude
-        error = ((self.terms + max(0, len(given) - 1)) * partial + 9 * total) * UNIT + self.tolerance * products
-        error = np.where(never_rounds, 0.0, error)
-        low, high = exact - error, exact + error
-        table = (self.plus + 1) * (self.minus + 1) << len(given)
-        tabled = (self.tolerance == 0) & (table <= 2 * MAX_TABLE) & (len(given) <= MAX_BIASES)
-        if np.any(self.refine & tabled & ~never_rounds):
-            self._tighten(self.refine & tabled, given, low, high)
-        overflows = total * (1 + 4 * UNIT) > LARGEST
-        return np.where(overflows, np.nan, low), np.where(overflows, np.nan, high)
-
-    def _tighten(self, where: Array, biases: Sequence[Array], low: Array, high: Array) -> None:
-        """Replaces the bounds of the elements to refine, in place; one table for each kind of element.
-
-        A term k * scale that is a float32 counts as k terms: some order of adding those up gives just it.
-        """
-        spread = np.broadcast_arrays(where, self.scale, self.plus, self.minus, *biases, self.n, low)
-        chosen = np.flatnonzero(spread[0])
-        keys = np.stack([field.reshape(-1)[chosen].astype(np.float64) for field in spread[1:-2]])
-        kinds, member = np.unique(keys, axis=1, return_inverse=True)
-        n = spread[-2].reshape(-1)[chosen].astype(np.int64)
-        for kind in range(kinds.shape[1]):
-            scale, plus, minus, *offsets = kinds[:, kind]
-            bottom, top = _summation_extremes(np.float32(scale), np.array(offsets, np.float32), int(plus), int(minus))
-            here = np.flatnonzero(member.reshape(-1) == kind)
-            index = n[here] + int(minus)
-            inside = (index >= 0) & (index < top.size)
-            low.reshape(-1)[chosen[here[inside]]] = bottom[index[inside]]
-            high.reshape(-1)[chosen[here[inside]]] = top[index[inside]]
-
-
-def quantum(x: Array) -> Array:
-    """The largest power of two that divides x (float32 values in float64); infinity for 0."""
-    mantissa, exponent = np.frexp(x)
-    digits = np.abs(mantissa * 2.0**53).astype(np.int64)
-    lowest = (digits & -digits).astype(np.float64)
-    return np.where(x == 0, np.inf, np.ldexp(lowest, exponent - 53))
-
-
-def _summation_extremes(scale: np.float32, biases: Array, plus: int, minus: int) -> tuple[Array, Array]:
-    """Smallest and largest float32 result for every sum -minus..plus, over all orders and trees of summation.
-
-    Rounding is monotone, so the largest sum of two disjoint parts is the rounded sum of the parts' largest sums.
-    """
-    return -_largest_results(scale, -biases, minus, plus)[::-1], _largest_results(scale, biases, plus, minus)
-
-
-def _largest_results(scale: np.float32, biases: Array, plus: int, minus: int) -> Array:
-    """float32 [minus + plus + 1]: the largest result for each sum -minus..plus of the terms and the biases [few]."""
-    subsets = 1 << len(biases)
-    # largest sums of the biases in a subset, a terms +scale and b terms -scale
-    largest = np.full((subsets, plus + 1, minus + 1), -np.inf, np.float32)
-    best = np.full(plus + minus + 1, -np.inf, np.float32)
-    splits = [[one for one in range(both + 1) if one & both == one and one & 1 == both & 1] for both in range(subsets)]
-    for a in range(plus + 1):
-        for b in range(minus + 1):
-            for both in range(subsets):
-                if a + b + both.bit_count() == 1:
-                    largest[both, a, b] = scale * np.float32(a - b) if not both else biases[both.bit_length() - 1]
-                for one in splits[both]:
-                    if a + b + both.bit_count() > 1:
-                        sums = largest[one, : a + 1, : b + 1] + largest[both - one, a::-1, b::-1]
-                        largest[both, a, b] = max(largest[both, a, b], sums.max())
-            best[a - b + minus] = max(best[a - b + minus], largest[-1, a, b] if a + b or len(biases) else 0)
-    return best
 
 
 def bounded_sum(source: WeightedSum) -> Interval:
     """The bare sums scale * n, as written and bounded."""
     with np.errstate(over="ignore", invalid="ignore"):
         value = source.n.astype(np.float32) * source.scale
-        return _in_range(Interval(value, *source.bounds(), source))
+        return _in_range(Interval(value, *source.bounds(Biases()), source))
 
 
 def constant(op: ops.Constant) -> Interval:
@@ -238,7 +128,7 @@ def carried(result: Interval, b: Interval, carrier: Interval) -> Interval:
 def _moved(op: Op, operands: Sequence[Interval]) -> WeightedSum | None:
     """The bare sum's terms after a wiring op, where it still is one."""
     source = operands[0].sum_of
-    if source is None or len(operands) > 1 or operands[0].biases:
+    if source is None or len(operands) > 1 or operands[0].biases.count:
         return None
     frame = operands[0].low.shape[1:]
     parts = {field.name: getattr(source, field.name) for field in fields(WeightedSum)}
@@ -247,7 +137,7 @@ def _moved(op: Op, operands: Sequence[Interval]) -> WeightedSum | None:
     )
 
 
-def _fused(op: Op, operands: Sequence[Interval], *, rank: int) -> tuple[WeightedSum, tuple[Array, ...], Array] | None:
+def _fused(op: Op, operands: Sequence[Interval], *, rank: int) -> tuple[WeightedSum, Biases, Array] | None:
     """The op fused into the weights and the bias of the layer before it, as ONNX Runtime does with a bias, a batch
     normalisation or a constant factor: the new sum, its biases, and how far rounding may have moved them.
 
@@ -271,12 +161,12 @@ def _fused(op: Op, operands: Sequence[Interval], *, rank: int) -> tuple[Weighted
     else:
         return None
     names = [field.name for field in fields(WeightedSum)]
-    aligned_parts = aligned([*(getattr(source, name) for name in names), *biases, error])
-    parts, biases = aligned_parts[: len(names)], tuple(aligned_parts[len(names) : -1])
-    total = WeightedSum(**dict(zip(names, parts, strict=True)))
+    parts = [getattr(source, name) for name in names]
+    parts = aligned([*parts, biases.total, biases.magnitude, biases.finest, *biases.apart, error])[:-1]
+    total = WeightedSum(**dict(zip(names, parts[: len(names)], strict=True)))
+    old, magnitude, finest, *apart = parts[len(names) :]
     if isinstance(op, ops.Binary) and op.kind != "mul":
-        return total, (*biases, offset), np.zeros(())
-    old = np.zeros((1,) * rank) + sum(biases)
+        return total, Biases(old, magnitude, finest, biases.count, tuple(apart)).and_one(offset), np.zeros(())
     bias = old * factor + offset
     real_scale = total.scale * np.abs(factor)
     scale = real_scale.astype(np.float32)
@@ -300,7 +190,7 @@ def _fused(op: Op, operands: Sequence[Interval], *, rank: int) -> tuple[Weighted
     slack = (
         slack + np.abs(rounded - bias) + np.where(inexact, np.abs(total.n * scale.astype(np.float64)) * 4 * UNIT, 0.0)
     )
-    return total, (rounded,), slack
+    return total, Biases().and_one(rounded), slack
 
 
 def _batch_norm_line(op: ops.BatchNorm, rank: int) -> tuple[Array, Array, Array]:

@@ -16,7 +16,7 @@ from tncc.ir.graph import Graph
 from tncc.ir.location import Location
 from tncc.ir.ops import Conv2d, Linear, Op, TrinaryConv2d, integer_weight
 from tncc.passes.base import Module, Pass
-from tncc.passes.rounding import UNIT
+from tncc.passes.weighted_sum import UNIT
 
 Array = npt.NDArray[Any]
 TOLERANCE = 4 * UNIT  # relative

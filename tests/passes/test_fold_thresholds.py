@@ -21,7 +21,7 @@ from tncc.ir.interpreter import run
 from tncc.ir.verify import verify
 from tncc.passes.fold_thresholds import FoldThresholds
 from tncc.passes.manager import run_pipeline
-from tncc.passes.rounding import _summation_extremes
+from tncc.passes.weighted_sum import summation_extremes
 
 Array = npt.NDArray[Any]
 EXACT = FoldThresholds()
@@ -238,7 +238,7 @@ def all_results(terms: list[np.float32]) -> set[np.float32]:
 def test_summation_extremes_are_those_of_all_trees(scale: float, biases: list[float]) -> None:
     plus, minus = 3, 2 - len(biases) // 2  # the trees of more than six terms take long to list
     constants = np.array(biases, np.float32)
-    bottom, top = _summation_extremes(np.float32(scale), constants, plus, minus)
+    bottom, top = summation_extremes(np.float32(scale), constants, plus, minus)
     for n in range(-minus, plus + 1):
         found: set[np.float32] = set()
         for a in range(plus + 1):

@@ -16,7 +16,8 @@ from tncc.ir.builder import Builder
 from tncc.ir.graph import Graph
 from tncc.passes.merge_sums import MergeSums
 from tncc.passes.pooled_sums import PooledSums
-from tncc.passes.rounding import WeightedSum, bounded_sum, constant, step
+from tncc.passes.rounding import bounded_sum, constant, step
+from tncc.passes.weighted_sum import WeightedSum
 
 Array = npt.NDArray[Any]
 f32 = np.float32

@@ -15,8 +15,9 @@ from tncc.ir.location import Location
 from tncc.ir.ops import BatchNorm, Binary, Conv2d
 from tncc.ir.types import Domain, TensorType
 from tncc.passes.fold_scales import FoldScales
-from tncc.passes.rounding import Interval, WeightedSum, bounded_sum, step
+from tncc.passes.rounding import Interval, bounded_sum, step
 from tncc.passes.trinarize_weights import IntegerForm, integer_form
+from tncc.passes.weighted_sum import WeightedSum
 
 f32 = np.float32
 
