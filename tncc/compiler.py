@@ -208,7 +208,8 @@ def compile_model(
     trinarization: dict[str, Any] = {}
     if options.calibrate is not None:
         found = trinarize(source.model, options.calibrate, options.labels)
-        source = replace(load(found.model), name=source.name, sha256=source.sha256)
+        names, kept = ({node.name for node in model.graph.node} for model in (source.model, found.model))
+        source = replace(source, model=found.model, graph=load(found.model).graph, approximated=frozenset(names - kept))
         graph = replace(source.graph, name=source.name, approximations=found.fidelity.sentences())
         trinarization = {"trinarization": found.fidelity.as_json()}
     result = run_pipeline(

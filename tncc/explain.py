@@ -13,6 +13,24 @@ if TYPE_CHECKING:
 
 BEFORE, AFTER = "host, before the chip", "host, after the chip"
 FOLDED, WIRING = "folded into constants", "no core: it moves spikes, or does nothing to them"
+ABSORBED = "no core of its own: in the weights and thresholds of layers that read it, or its spikes never change"
+UNUSED, APPROXIMATED = "dropped: no output depends on it", "approximated by --trinarize twn, in its layer"
+MOVES = {
+    *("Cast", "CastLike", "Concat", "DepthToSpace", "DequantizeLinear", "Dropout", "Expand", "Flatten", "Gather"),
+    *(
+        "GatherND",
+        "Identity",
+        "Pad",
+        "QuantizeLinear",
+        "Reshape",
+        "Resize",
+        "Slice",
+        "SpaceToDepth",
+        "Split",
+        "Squeeze",
+    ),
+    *("Tile", "Transpose", "Unsqueeze", "Upsample"),
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +60,7 @@ def explain(source: OnnxModel, program: Program) -> list[Fate]:
         for name, note in notes.items()
         if note.get("axons_per_input", 0) > 2 and name not in ticks
     }
+    read = _read_by_layers(source, set().union(*layers.values()))
     rows = []
     for node, operator in source.nodes:
         found = [place for place, names in host.items() if _is_in(node, names)]
@@ -50,9 +69,34 @@ def explain(source: OnnxModel, program: Program) -> list[Fate]:
             for name, nodes in layers.items()
             if _is_in(node, nodes)
         ]
-        rest = WIRING if _is_in(node, left) else FOLDED
-        rows.append(Fate(node, operator, "; ".join(found) or rest))
+        # what the host decodes of the chip's spikes, the chip's own layers read as spikes
+        if not found or (found == [AFTER] and _is_in(node, read)):
+            found.append(_without_place(source, node, operator, left))
+        rows.append(Fate(node, operator, "; ".join(found)))
     return rows
+
+
+def _read_by_layers(source: OnnxModel, places: set[str]) -> set[str]:
+    """The nodes of the cleaned model that, through nodes elsewhere, a layer reads; places: the nodes of all layers."""
+    read: set[str] = set()
+    tensors: set[str] = set()
+    for node in reversed(source.model.graph.node):
+        if tensors.intersection(node.output):
+            read.add(node.name)
+        if node.name in places or node.name in read:
+            tensors.update(node.input)
+    return read
+
+
+def _without_place(source: OnnxModel, node: str, operator: str, left: set[str]) -> str:
+    """What became of a node that is neither on the host nor in the place of a layer; `left` are the cleaned model's."""
+    if node in source.unused:
+        return UNUSED
+    if node in source.approximated:
+        return APPROXIMATED
+    if not _is_in(node, left):
+        return FOLDED
+    return WIRING if operator in MOVES else ABSORBED
 
 
 def _names(model: bytes | None) -> set[str]:

@@ -53,11 +53,13 @@ ELEMENT_TYPES = {  # of inputs
 
 @dataclass(frozen=True, eq=False)
 class Cleaned:
-    """A cleaned model; what its tensors are at the batch sizes of PROBES; (name, operator) of the source's nodes."""
+    """A cleaned model; what its tensors are at the batch sizes of PROBES; (name, operator) of the source's nodes; names
+    of those that no output depends on."""
 
     model: onnx.ModelProto
     probes: tuple[Probe, Probe]
     nodes: tuple[tuple[str, str], ...]
+    unused: frozenset[str]
 
 
 def clean(model: onnx.ModelProto, where: object) -> Cleaned:
@@ -71,6 +73,8 @@ def clean(model: onnx.ModelProto, where: object) -> Cleaned:
     _constants_to_initializers(model)
     _name_nodes(model)
     nodes = tuple((node.name, node.op_type) for node in model.graph.node)
+    needed = {node.name for node in needed_nodes(model.graph.node, {value.name for value in model.graph.output})}
+    unused = frozenset(name for name, _ in nodes if name not in needed)
     _cast_like_to_cast(model)
     _fold(model)
     lower_quantizers(model, initializers(model))
@@ -95,7 +99,7 @@ def clean(model: onnx.ModelProto, where: object) -> Cleaned:
     _check_outputs(model, where)
     _type_outputs(model, probes)
     model.ir_version = min(model.ir_version, MAX_IR_VERSION)
-    return Cleaned(model, probes, nodes)
+    return Cleaned(model, probes, nodes, unused)
 
 
 def _free_batch(model: onnx.ModelProto, where: object) -> bool:

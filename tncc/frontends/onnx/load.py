@@ -39,6 +39,8 @@ class OnnxModel:
         name: the file's stem, or the ONNX graph's name.
         sha256: of the file's bytes (of the serialised model where there is no file), in hexadecimal.
         nodes: (name, operator) of every node of the source model but constants, in order; unnamed ones got names.
+        unused: names of those that no output depends on.
+        approximated: names of those that another, trinary computation stands for.
     """
 
     model: onnx.ModelProto
@@ -46,6 +48,8 @@ class OnnxModel:
     name: str
     sha256: str
     nodes: tuple[tuple[str, str], ...] = ()
+    unused: frozenset[str] = frozenset()
+    approximated: frozenset[str] = frozenset()
 
 
 def load(source: str | Path | bytes | onnx.ModelProto) -> OnnxModel:
@@ -73,7 +77,7 @@ def load(source: str | Path | bytes | onnx.ModelProto) -> OnnxModel:
     _check(model, where, base)
     cleaned = clean(model, where)
     sha256 = hashlib.sha256(data).hexdigest()
-    return OnnxModel(cleaned.model, import_graph(cleaned, name), name, sha256, cleaned.nodes)
+    return OnnxModel(cleaned.model, import_graph(cleaned, name), name, sha256, cleaned.nodes, cleaned.unused)
 
 
 def _read(path: Path) -> bytes:
