@@ -123,7 +123,9 @@ class _Lowering:
         """The spikes that stand for a value in {-1, +1}; adds them where they are not there yet."""
         if name not in self.spikes:
             op = self.graph.producer[name]
-            if isinstance(op, MOVES):
+            if isinstance(op, Constant):
+                self.spikes[name] = self._append(replace(op, value=(op.value > 0).astype(np.uint8)))
+            elif isinstance(op, MOVES):
                 operands = tuple(self._spikes_of(operand) for operand in op.inputs)
                 self.spikes[name] = self._append(replace(op, inputs=operands))
             else:

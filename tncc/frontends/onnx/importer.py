@@ -70,6 +70,15 @@ class Tensor:
 Operand = Tensor | Array | None
 
 
+@dataclass(frozen=True)
+class Padded:
+    """What a tensor is without the zeros around it, and how many there are before and after, by axis of the frame."""
+
+    tensor: Tensor
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Node:
     """An ONNX node with its operands looked up: tensors, constants, or None where an optional one is absent."""
@@ -137,7 +146,7 @@ class Importer:
         self.ops: list[Op] = []
         self.values: dict[str, Values] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
-        self.padded: dict[str, tuple[Tensor, tuple[int, int, int, int]]] = {}
+        self.padded: dict[str, Padded] = {}
         self.location = Location.of("")
         self._constants: dict[tuple[str, str, tuple[int, ...], bytes], str] = {}
         self._reserved = {name for node in self.model.graph.node for name in node.output}

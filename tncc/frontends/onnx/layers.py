@@ -112,9 +112,12 @@ def _convolved(importer: Importer, node: Node, x: Tensor, weight: Array, output:
     kernel = (weight.shape[2], weight.shape[3])
     strides, dilations = _two(node.get("strides"), spatial), _two(node.get("dilations"), spatial)
     pads = _pads(node, x, kernel, strides, dilations)
-    if x.name in importer.padded:
-        x, more = importer.padded[x.name]
-        pads = (pads[0] + more[0], pads[1] + more[1], pads[2] + more[2], pads[3] + more[3])
+    zeros = importer.padded.get(x.name)
+    if zeros is not None and zeros.before[0] == zeros.after[0] == 0:
+        x = zeros.tensor
+        top, left = (0, *zeros.before[1:])[-2:]
+        bottom, right = (0, *zeros.after[1:])[-2:]
+        pads = (pads[0] + top, pads[1] + left, pads[2] + bottom, pads[3] + right)
     return importer.emit(
         ops.Conv2d,
         (_as_map(importer, x),),

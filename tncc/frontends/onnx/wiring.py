@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from tncc.frontends.onnx.importer import Importer, Node, NotModelled, Tensor, imports
+from tncc.frontends.onnx.importer import Importer, Node, NotModelled, Padded, Tensor, as_float, imports
 from tncc.frontends.onnx.probes import PROBES
 from tncc.ir import ops
 from tncc.ir.types import Domain, TensorType
@@ -107,6 +108,16 @@ def transpose(importer: Importer, node: Node) -> None:
         importer.alias(node, x)
     else:
         importer.result(node, ops.Transpose, (x.name,), x.element_type, permutation=frame)
+        zeros = importer.padded.get(x.name)
+        if zeros is not None:  # in NHWC models a Transpose stands between Pad and Conv
+            inner = zeros.tensor
+            moved = importer.fresh(f"{node.outputs[0]}.bare")
+            importer.emit(ops.Transpose, (inner.name,), moved, permutation=frame)
+            importer.padded[node.outputs[0]] = Padded(
+                replace(inner, name=moved, shape=importer.shapes[moved]),
+                tuple(zeros.before[axis] for axis in frame),
+                tuple(zeros.after[axis] for axis in frame),
+            )
 
 
 def _take(importer: Importer, node: Node, x: Tensor, indices: Any, axis: int) -> None:
@@ -223,8 +234,9 @@ def _repeat(
 def pad(importer: Importer, node: Node) -> None:
     x = node.tensor(0)
     value = node.optional_constant(2)
-    if node.get("mode", "constant") != "constant" or (value is not None and np.any(value)):
-        raise NotModelled("padding with other than zeros")
+    if node.get("mode", "constant") != "constant" or (value is not None and value.size != 1):
+        raise NotModelled("padding with other than one number")
+    filling = np.float32(0) if value is None else as_float(value, "the padding").reshape(())
     amounts = [int(n) for n in node.constant(1)]
     rank = len(x.shape) + 1
     axes = _vector(node, 3) or list(range(rank))
@@ -233,9 +245,8 @@ def pad(importer: Importer, node: Node) -> None:
         before[axis % rank], after[axis % rank] = amounts[i], amounts[i + len(axes)]
     if before[0] or after[0] or min(*before, *after) < 0:
         raise NotModelled("padding of the batch, or negative padding")
-    if len(x.shape) in (2, 3) and before[1] == after[1] == 0:
-        quad = (0, before[2], 0, after[2]) if len(x.shape) == 2 else (before[2], before[3], after[2], after[3])
-        importer.padded[node.outputs[0]] = (x, quad)
+    if len(x.shape) in (2, 3) and not filling:
+        importer.padded[node.outputs[0]] = Padded(x, tuple(before[1:]), tuple(after[1:]))
     sizes = [size + first + last for size, first, last in zip(x.shape, before[1:], after[1:], strict=True)]
     check_size(node.outputs[0], TensorType(Domain.REAL, tuple(sizes)), importer.location)
     steps = [axis for axis in range(1, rank) if before[axis] or after[axis]]
@@ -248,8 +259,8 @@ def pad(importer: Importer, node: Node) -> None:
             elif amount:
                 shape = list(importer.shapes[current])
                 shape[axis - 1] = amount
-                zeros = np.zeros(shape, np.float32)
-                parts.append(importer.constant(zeros, f"{node.outputs[0]}.{side}{axis}"))
+                border = np.full(shape, filling, np.float32)
+                parts.append(importer.constant(border, f"{node.outputs[0]}.{side}{axis}"))
         name = node.outputs[0] if i == len(steps) else importer.fresh(f"{node.outputs[0]}.{i}")
         current = importer.emit(ops.Concat, tuple(parts), name, axis=axis - 1)
     importer.define(node.outputs[0], current, x.element_type)
