@@ -304,6 +304,15 @@ def filters_that_fill_cores(net: Net) -> onnx.ModelProto:
 
 
 @family
+def partial_sums_of_integer_weights(net: Net) -> onnx.ModelProto:
+    """3-bit weights on 200 inputs, and the mean of a map's sums: filters that need up to 1.4 cores' axons."""
+    a = net.first(8, 5)
+    x = net.step(net.add("Gemm", net.add("Flatten", a), net.rng.integers(-4, 4, (200, 8)).astype(f32)), 2.5)
+    means = net.add("GlobalAveragePool", net.conv(a, net.trinary(3, 8, 3, 3), 1))
+    return net.model(net.step(net.add("Gemm", x, net.trinary(8, 4))), net.step(means, 0.03))
+
+
+@family
 def classifier_of_partial_sums(net: Net) -> onnx.ModelProto:
     """512 nonzero weights in 3 stages, then votes counted on the host."""
     x = net.add("Flatten", net.first(8, 8))

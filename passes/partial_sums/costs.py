@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tncc.ir.axon_code import axon_code
+from tncc.ir.builder import Builder
 from tncc.ir.chip import Chip
+from tncc.ir.graph import Graph, Value
 from tncc.ir.invariants import filter_axons
 from tncc.ir.ops import Op, SpikingConv2d
 from tncc.ir.shapes import inner_tap
+from tncc.ir.types import Domain, TensorType
 from tncc.passes.filter_groups import input_groups, split_groups
 from tncc.passes.partial_sums.plan import NoPlan, Plan, make_plan, oversize
+from tncc.passes.partial_sums.stages import emit
 
 Array = npt.NDArray[Any]
 WORTHWHILE = 0.75  # of the cores without: two ticks more and the estimate's error are to pay
@@ -22,11 +28,15 @@ WORTHWHILE = 0.75  # of the cores without: two ticks more and the estimate's err
 def plan_of(op: Op, in_shape: tuple[int, ...], chip: Chip) -> Plan | NoPlan | None:
     """The plan for those filters of a layer that no core holds, and for those that fill one where that saves cores.
 
-    None where there are none, or weights are not trinary. in_shape: the operand's.
+    None where there are none. in_shape: the operand's.
     """
-    if not isinstance(op, SpikingConv2d) or abs(op.weight).max(initial=0) > 1:
+    if not isinstance(op, SpikingConv2d):
         return None
     fine_stage = inner_tap(op, in_shape) is not None
+    if abs(op.weight).max(initial=0) > 1:
+        features = oversize(op, chip)
+        measure = partial(_measured, op, in_shape, chip)
+        return make_plan(op, features, chip, fine_stage, measure) if features.size else None
     features, wide = oversize(op, chip), _wide(op, chip)
     least = make_plan(op, features, chip, fine_stage) if features.size else None
     if not wide.size or isinstance(least, NoPlan):
@@ -34,6 +44,27 @@ def plan_of(op: Op, in_shape: tuple[int, ...], chip: Chip) -> Plan | NoPlan | No
     cores = (least.cores if least is not None else 0) + _cores_of_whole(op, wide, chip)
     more = make_plan(op, np.union1d(features, wide), chip, fine_stage)
     return more if isinstance(more, Plan) and more.cores <= WORTHWHILE * cores else least
+
+
+def _measured(op: SpikingConv2d, in_shape: tuple[int, ...], chip: Chip, plan: Plan) -> float | None:
+    """The cores that the plan's stages take for one output position; None where a filter of theirs fits no core.
+
+    What weights of several bits take beside the digits' weights is only known from the stages themselves.
+    """
+    build = Builder(Graph("stages", (Value(op.inputs[0], TensorType(Domain.SPIKES, in_shape)),), (), ()))
+    build.reserve(op.output)
+    emit(build, op, plan, op.location, "")
+    cores = 0.0
+    for stage in build.ops:
+        if not isinstance(stage, SpikingConv2d):
+            continue
+        used = filter_axons(stage, chip)
+        if int(used.sum(axis=1).max()) > chip.axons:
+            return None
+        groups = split_groups(used, input_groups(stage), chip.axons)
+        together = np.logical_or.reduceat(used[np.argsort(groups, kind="stable")], np.unique(np.sort(groups), True)[1])
+        cores += float(np.maximum(together.sum(axis=1) / chip.axons, np.bincount(groups) / chip.neurons).sum())
+    return cores
 
 
 def _wide(op: SpikingConv2d, chip: Chip) -> Array:
@@ -59,8 +90,8 @@ def remark_of(op: SpikingConv2d, in_shape: tuple[int, ...], plan: Plan, chip: Ch
     """What was cut, how, and what it would cost if cores had the axons, as words. in_shape: the operand's."""
     nonzero = int(np.count_nonzero(op.weight[plan.features].reshape(plan.features.size, -1), axis=1).max())
     filters = f"{plan.features.size:,} filter{'s' * (plan.features.size != 1)}"
-    signs = len(np.unique(np.sign(op.weight[op.weight != 0])))
-    least = max(-(-math.prod(in_shape) * signs // chip.axons), -(-math.prod(op.type.shape) // chip.neurons))
+    digits = int(np.bitwise_count(np.bitwise_or.reduce(axon_code(op, chip).bits(op.weight), axis=None)))
+    least = max(-(-math.prod(in_shape) * digits // chip.axons), -(-math.prod(op.type.shape) // chip.neurons))
     return (
         f"partial sums: {filters} of up to {nonzero:,} nonzero weights in {plan.parts} parts; if a core had the axons, "
         f"at least {least:,} core{'s' * (least != 1)} and 1 tick"
@@ -76,7 +107,7 @@ def partial_sums_hint(op: SpikingConv2d, in_shape: tuple[int, ...], chip: Chip) 
     if isinstance(found, Plan):
         return f"--allow-partial-sums computes it exactly in stages: {cost_text(op, found)}"
     if found is None:
-        return "--allow-partial-sums takes trinary weights only"
+        return "--allow-partial-sums does not help"
     return (
         f"--allow-partial-sums does not reach that far: the best cut, {found.parts} parts in steps of {found.step}, "
         f"needs {found.axons} axons of one core, which has {chip.axons}"

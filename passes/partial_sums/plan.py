@@ -21,18 +21,21 @@ threshold is less by the part's range. That keeps the threshold within what a le
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tncc.ir.axon_code import axon_code
 from tncc.ir.chip import Chip
 from tncc.ir.ops import SpikingConv2d
 
 Array = npt.NDArray[Any]
 
 MAX_PARTS = 64
+TRIES = 24
 COPIES = 2  # of a coarse digit: one for the fine stage, one for the last
 
 
@@ -87,20 +90,43 @@ class NoPlan:
 
 
 def oversize(op: SpikingConv2d, chip: Chip) -> Array:
-    """int64 [filters]: the features whose filter does not fit a core alone, for its axons or for its leak."""
+    """int64 [filters]: the features whose filter does not fit a core alone, for its axons or for its leak.
+
+    Leaks of weights of several bits are left to bias-inputs.
+    """
     flat = op.weight.reshape(op.weight.shape[0], -1)
+    if np.abs(flat).max(initial=0) > 1:
+        return np.flatnonzero(_axons(_bits(op, chip)).sum(axis=1) > chip.axons)
     positive, negative = (flat > 0).sum(axis=1), (flat < 0).sum(axis=1)
     lowest = op.threshold.reshape(op.threshold.shape[0], -1).min(axis=1)
     leak = 1 - np.maximum(lowest.astype(np.int64), -negative)
     return np.flatnonzero((positive + negative > chip.axons) | (leak > chip.max_weight))
 
 
-def make_plan(op: SpikingConv2d, features: Array, chip: Chip, fine_stage: bool) -> Plan | NoPlan:
-    """The plan with the fewest cores for these features of a trinary layer.
+def _bits(op: SpikingConv2d, chip: Chip) -> Array:
+    """uint16 [features, inputs]: the digits that make up each weight, as bits."""
+    return axon_code(op, chip).bits(op.weight).reshape(op.weight.shape[0], -1)
+
+
+def _axons(bits: Array) -> Array:
+    """int64: how many axons digits take."""
+    found: Array = np.bitwise_count(bits).astype(np.int64)
+    return found
+
+
+def make_plan(
+    op: SpikingConv2d,
+    features: Array,
+    chip: Chip,
+    fine_stage: bool,
+    measure: Callable[[Plan], float | None] | None = None,
+) -> Plan | NoPlan:
+    """The plan with the fewest cores for these features.
 
     fine_stage: whether one layer can read the layer's operand and its result side by side (see inner_tap).
+    measure: the cores of a plan, None where it does not fit after all; asked of the TRIES best by estimate.
     """
-    best: Plan | None = None
+    plans: list[Plan] = []
     closest = NoPlan(0, 0, 0)
     search = _Search(op, features, chip)
     for parts in search.numbers_of_parts():
@@ -112,39 +138,58 @@ def make_plan(op: SpikingConv2d, features: Array, chip: Chip, fine_stage: bool) 
             if isinstance(found, NoPlan):
                 if not closest.axons or found.axons < closest.axons:
                     closest = found
-            elif best is None or (found.cores, found.axons) < (best.cores, best.axons):
-                best = found
-    return best or closest
+            else:
+                plans.append(found)
+    plans.sort(key=lambda plan: (plan.cores, plan.axons))
+    if measure is None:
+        return plans[0] if plans else closest
+    measured = [replace(plan, cores=cores) for plan in plans[:TRIES] if (cores := measure(plan)) is not None]
+    if not measured and plans:
+        closest = NoPlan(chip.axons + 1, plans[0].parts, plans[0].step)
+    return min(measured, key=lambda plan: (plan.cores, plan.axons), default=closest)
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """A cut into parts. lowest, highest: int64 [filters, parts], the clamped range of every part's sum; weights: int64
-    [filters, parts], nonzero ones; shared: int64 [convolution groups, parts], axons for all filters of the group."""
+    """A cut into parts.
+
+    Attributes:
+        lowest, highest: int64 [filters, parts], the clamped range of every part's sum.
+        axons: int64 [filters, parts], of its inputs.
+        largest: what the largest leak of a neuron that tells a part may come to.
+        shared: int64 [convolution groups, parts], axons for all filters of the group.
+    """
 
     part: Array
     lowest: Array
     highest: Array
-    weights: Array
+    axons: Array
+    largest: int
     shared: Array
 
 
 class _Search:
     def __init__(self, op: SpikingConv2d, features: Array, chip: Chip) -> None:
         self.features, self.chip = features, chip
-        self.weight = op.weight[features].reshape(features.size, -1)
+        self.weight = op.weight[features].reshape(features.size, -1).astype(np.int64)
+        self.bits = _bits(op, chip)[features]
+        self.trinary = bool(np.abs(self.weight).max(initial=0) <= 1)
         self.taps = op.weight.shape[2] * op.weight.shape[3]
         self.group = features * op.groups // op.weight.shape[0]
         self.groups = op.groups
         threshold = op.threshold[features].reshape(features.size, -1).astype(np.int64)
-        highest, lowest = (self.weight > 0).sum(axis=1), -(self.weight < 0).sum(axis=1)
+        highest, lowest = np.maximum(self.weight, 0).sum(axis=1), np.minimum(self.weight, 0).sum(axis=1)
         self.least = np.clip(threshold.min(axis=1), lowest, highest + 1)
         self.most = np.clip(threshold.max(axis=1), lowest, highest + 1)
 
     def numbers_of_parts(self) -> list[int]:
         """The fewest that leave a part's filter within a core, and growing numbers above."""
         largest = int(np.count_nonzero(self.weight, axis=1).max())
-        found = [max(2, -(-largest // min(self.chip.axons, self.chip.max_weight)))]
+        least = -(-largest // min(self.chip.axons, self.chip.max_weight))
+        if not self.trinary:
+            axons, reach = int(_axons(self.bits).sum(axis=1).max()), int(np.abs(self.weight).sum(axis=1).max())
+            least = max(-(-axons // self.chip.axons), -(-reach // (2 * self.chip.max_weight)))
+        found = [max(2, least)]
         while found[-1] < min(MAX_PARTS, largest):
             found.append(max(found[-1] + 1, found[-1] * 6 // 5))
         return found
@@ -152,20 +197,21 @@ class _Search:
     def cut(self, parts: int) -> _Cut:
         part = np.stack([self._cut_group(group, parts) for group in range(self.groups)])
         shape = (self.features.size, parts)
-        positive, negative = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+        positive, negative, axons = (np.zeros(shape, np.int64) for _ in range(3))
         for group in range(self.groups):
             here = self.group == group
-            member = (part[group][:, None] == np.arange(parts)).astype(np.float32)
-            positive[here] = (self.weight[here] > 0).astype(np.float32) @ member  # counts far below 2^24
-            negative[here] = (self.weight[here] < 0).astype(np.float32) @ member
+            member = (part[group][:, None] == np.arange(parts)).astype(np.float64)  # exact: far below 2^53
+            positive[here] = np.maximum(self.weight[here], 0).astype(np.float64) @ member
+            negative[here] = np.maximum(-self.weight[here], 0).astype(np.float64) @ member
+            axons[here] = _axons(self.bits[here]).astype(np.float64) @ member
         shared = np.zeros((self.groups, parts), np.int64)
         for group in range(self.groups):
-            rows = self.weight[self.group == group]
-            axons = (rows > 0).any(axis=0).astype(np.int64) + (rows < 0).any(axis=0)
-            shared[group] = np.bincount(part[group][part[group] >= 0], axons[part[group] >= 0], parts)
+            together = _axons(np.bitwise_or.reduce(self.bits[self.group == group], axis=0))
+            shared[group] = np.bincount(part[group][part[group] >= 0], together[part[group] >= 0], parts)
         lowest, highest = -negative, positive.copy()
         self._clamp(lowest, highest)
-        return _Cut(part, lowest, highest, positive + negative, shared)
+        largest = int((positive + negative if self.trinary else np.maximum(positive, negative) + 1).max())
+        return _Cut(part, lowest, highest, axons, largest, shared)
 
     def _cut_group(self, group: int, parts: int) -> Array:
         """int64 [inputs]: equal runs of the channels in use, of the inputs in use where the channels are too few."""
@@ -194,14 +240,15 @@ class _Search:
         coarse = -(-(width + 1) // step) - 1
         fine = np.minimum(step - 1, width)
         last = (coarse + fine).sum(axis=1)
-        reading = np.where(fine > 0, cut.weights + coarse, cut.weights)
+        # beside weights of several bits, a weight of -step takes two axons and more; `measure` sees how many
+        reading = np.where(fine > 0, cut.axons + coarse * (1 if self.trinary else 2), cut.axons)
         if int(last.max()) > self.chip.axons or int(reading.max()) > self.chip.axons:
             return NoPlan(max(int(last.max()), int(reading.max())), width.shape[1], step)
         sign = self._signs(cut, coarse, fine, step)
         low = np.where(sign > 0, cut.lowest, -cut.highest)
         offset = (sign * low).sum(axis=1)
         leaks = np.maximum(np.abs(1 - (self.least - offset)), np.abs(1 - (self.most - offset)))
-        if int(leaks.max()) > self.chip.max_weight or int(cut.weights.max()) > self.chip.max_weight:
+        if int(leaks.max()) > self.chip.max_weight or cut.largest > self.chip.max_weight:
             return NoPlan(int(last.max()), width.shape[1], step)
         together, cores = self._cores(cut, coarse, fine)
         return Plan(self.features, cut.part, step, sign, low, coarse, fine, together, cores)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tncc.ir.builder import Builder
 from tncc.ir.location import Location
-from tncc.ir.ops import Concat, Gather, SpikingConv2d
+from tncc.ir.ops import Concat, Gather, SpikingConv2d, integer_weight
 from tncc.ir.shapes import inner_tap
 from tncc.passes.partial_sums.plan import Plan
 
@@ -77,11 +77,11 @@ class _Stages:
         return _lists(member)
 
     def _weights(self, filters: Array, part: int, channels: Array) -> Array:
-        """int8 [filters, channels, kh, kw]: of filters of one convolution group, right way up for the part's digits."""
+        """int16 [filters, channels, kh, kw]: of filters of one convolution group, the right way up for the digits."""
         group = int(self.group[filters[0]])
         mine = (self.plan.part[group] == part).reshape(self.per_group, *self.op.weight.shape[2:])
         weight = self.op.weight[self.plan.features[filters]] * mine * self.plan.sign[filters, part, None, None, None]
-        return np.where(channels[:, None, None] >= 0, weight[:, np.maximum(channels, 0)], 0).astype(np.int8)
+        return np.where(channels[:, None, None] >= 0, weight[:, np.maximum(channels, 0)], 0).astype(np.int16)
 
     def _layer(
         self, x: str, name: str, weight: Array, threshold: Array, groups: int, window: dict[str, Any], remark: str
@@ -92,7 +92,7 @@ class _Stages:
             (x,),
             name,
             self.location,
-            weight=weight,
+            weight=integer_weight(weight),
             threshold=threshold.astype(np.int32),
             feature_groups=np.repeat(np.arange(groups), len(weight) // groups).astype(np.int32),
             groups=groups,
@@ -114,7 +114,7 @@ class _Stages:
                 at[filters, part] = len(weights) * width + np.cumsum(counts) - counts
                 which = np.repeat(np.arange(filters.size), counts)
                 channels = self.channels[group, part]
-                rows = np.zeros((width, channels.size, *op.weight.shape[2:]), np.int8)
+                rows = np.zeros((width, channels.size, *op.weight.shape[2:]), np.int16)
                 limits = np.ones(width, np.int64)
                 if which.size:
                     rows[: which.size] = self._weights(filters, part, channels)[which]
@@ -162,7 +162,7 @@ class _Stages:
             tap = found
             x = self._beside(x, coarse.name, tap)
         at = np.zeros(plan.fine.shape, np.int64)
-        weight = np.zeros((len(batches), width, inputs + read, *op.weight.shape[2:]), np.int8)
+        weight = np.zeros((len(batches), width, inputs + read, *op.weight.shape[2:]), np.int16)
         threshold = np.ones((len(batches), width), np.int64)
         picked = np.zeros((len(batches), inputs + read), np.int64)
         for number, (group, part, filters) in enumerate(batches):
@@ -226,7 +226,7 @@ class _Stages:
         x = self._picked(x, index.reshape(-1), f"{op.output}/of_filter")
         window = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1)}
         threshold = op.threshold[plan.features].astype(np.int64) - self._offset()
-        kernel = weight[:, :, None, None].astype(np.int8)
+        kernel = weight[:, :, None, None].astype(np.int16)
         return self._layer(x, output, kernel, threshold, filters, window, self.remark)
 
 

@@ -18,6 +18,7 @@ from tncc.ir.chip import Chip
 from tncc.ir.core_interpreter import run_frames
 from tncc.ir.graph import Graph, Value
 from tncc.ir.interpreter import run
+from tncc.ir.invariants import filter_axons
 from tncc.ir.netlist import Netlist
 from tncc.ir.ops import SpikingConv2d
 from tncc.ir.verify import verify
@@ -217,6 +218,32 @@ def test_filters_out_of_reach_are_refused_with_the_numbers() -> None:
         "--allow-partial-sums does not reach that far: the best cut, 16 parts in steps of 14, needs 480 axons of one "
         "core, which has 256"
     )
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1 << 32), st.sampled_from(["host", "splitters"]))
+def test_weights_of_several_bits(seed: int, fanout: str) -> None:
+    """Up to 4 bits; cores of 60 to 100 % of the axons that the largest filter needs."""
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(4, 9)), 4, 4)
+    window: dict[str, Any] = {"kernel": (3, 3), "pad": int(rng.integers(0, 2)), "stride": int(rng.integers(1, 3))}
+    layer = conv(rng, "x", shape, "y", int(rng.integers(1, 5)), density=0.9, max_inputs=10_000, **window)
+    below = int(rng.integers(1, 8))
+    weight = rng.integers(-below, int(rng.integers(1, 8)) + 1, layer.weight.shape)
+    weight[:, 0, 0, 0] = -below
+    reach = np.abs(weight).sum(axis=(1, 2, 3)).reshape(-1, 1, 1)
+    spread = reach if rng.random() < 0.5 else np.minimum(reach, 20)
+    threshold = np.broadcast_to(rng.integers(-spread, spread + 2), layer.threshold.shape).astype(np.int32)
+    layer = replace(layer, weight=weight.astype(np.int8), threshold=threshold)
+    graph = Graph("several", (Value("x", spikes(*shape)),), (layer,), ("y",))
+    axons = int(filter_axons(layer, chip(256)).sum(axis=1).max() * rng.uniform(0.6, 1)) - 1
+    target = chip(axons, 64)
+    assume(isinstance(plan_of(layer, shape, target), Plan))
+    pipeline = (PIPELINE % fanout).replace("split-filter", "bias-inputs, split-filter")
+    netlist = run_pipeline(graph, target, pipeline, check_semantics=True).module
+    assert isinstance(netlist, Netlist)
+    x = {"x": frames(rng, shape)}
+    np.testing.assert_array_equal(run_frames(netlist, x)["y"], run(graph, x)["y"])
 
 
 def test_filters_that_fill_cores_are_cut_where_that_saves_cores() -> None:
