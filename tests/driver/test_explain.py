@@ -9,7 +9,7 @@ import onnx
 
 from bench.zoo.net import Net
 from tncc.compiler import Options, compile_model
-from tncc.explain import explain
+from tncc.explain import ABSORBED, explain
 from tncc.tables import layer_rows
 
 
@@ -60,3 +60,33 @@ def test_weights_of_several_bits_are_named() -> None:
     rows = {row[0]: row for row in layer_rows(result.program)}
     assert rows["Conv_3"][5:7] == ["-8..7", "4"]
     assert rows["Conv_6"][5:7] == ["-1..1", "2"]
+
+
+def test_nodes_that_are_dropped_or_approximated() -> None:
+    net = Net(np.random.default_rng(0))
+    x = net.input(1, 6, 6)
+    for channels in (1, 4):
+        x = net.add("Relu", net.norm(net.conv(x, net.real(4, channels, 3, 3)), 4))
+    net.add("Neg", x)
+    proto = net.model(net.add("Gemm", net.add("Flatten", x), net.real(16, 3)))
+    data = np.random.default_rng(1).random((50, 1, 6, 6)).astype(np.float32)
+    result = compile_model(proto, Options(trinarize="twn", calibrate=data))
+    assert result.program is not None
+    rows = explain(result.source, result.program)
+    assert [(row.node, row.operator) for row in rows] == [(node.name, node.op_type) for node in proto.graph.node]
+    became = {row.node: row.became for row in rows}
+    assert became["BatchNormalization_1"] == "host, before the chip"
+    assert became["BatchNormalization_4"] == "approximated by --trinarize twn, in its layer"
+    assert became["Conv_3"].startswith("layer Conv_3: ")
+    assert became["Neg_6"] == "dropped: no output depends on it"
+    assert became["Gemm_8"] == "host, after the chip"
+
+
+def test_arithmetic_on_spikes_has_no_layer_of_its_own() -> None:
+    net = Net(np.random.default_rng(0))
+    a = net.first(size=4)
+    b = net.step(net.conv(a, net.trinary(4, 4, 1, 1)))
+    result = compile_model(net.last(net.add("Add", a, b), 4), Options())
+    assert result.program is not None
+    became = {row.node: row.became for row in explain(result.source, result.program)}
+    assert became["Add_6"] == ABSORBED

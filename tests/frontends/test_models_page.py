@@ -19,7 +19,7 @@ from bench.zoo import differing_values
 torch = pytest.importorskip("torch")
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-ACTIVATIONS = [snippet for snippet in SNIPPETS if snippet.startswith("def activation")]
+ACTIVATIONS = [snippet for snippet in SNIPPETS if "def activation" in snippet]
 
 
 class Net(torch.nn.Module):
@@ -55,7 +55,7 @@ def export(module: Any, dynamo: bool) -> onnx.ModelProto:
 
 
 def test_the_page_has_snippets() -> None:
-    assert len(ACTIVATIONS) == 8 and len(SNIPPETS) == 12
+    assert len(ACTIVATIONS) == 11 and len(SNIPPETS) == 17
 
 
 @pytest.mark.parametrize("i", range(len(ACTIVATIONS)))
@@ -75,7 +75,7 @@ def test_activation(i: int) -> None:
     assert differing_values(model, program, {name: x}) == 0
 
 
-PRINTED = [("four_bits", "[4]"), ("class Down", "2"), ("AvgPool2d", "['-4..4', '-1..1']")]
+PRINTED = [("four_bits", "[4]"), ("class Down", "2"), ("quantize_static", "True"), ("AvgPool2d", "['-4..4', '-1..1']")]
 
 
 @pytest.mark.parametrize(("word", "printed"), PRINTED)
@@ -89,6 +89,16 @@ def test_snippet_that_exports(
     assert capsys.readouterr().out.endswith(f"{printed}\n")
     x = np.random.default_rng(0).normal(size=(100, 1, 8, 8)).astype(np.float32)
     assert differing_values(onnx.load("model.onnx"), tncc.compile("model.onnx"), {"x": x}) == 0
+
+
+def test_a_float_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    (snippet,) = [snippet for snippet in SNIPPETS if "twn" in snippet]
+    torch.manual_seed(0)
+    scope: dict[str, Any] = {}
+    exec(snippet, scope)
+    assert capsys.readouterr().out == "['frames', 'agreement', 'correlation', 'accuracy', 'float_accuracy']\n"
+    assert scope["chip"].report()["exact"] is False
 
 
 @pytest.mark.parametrize("bits", [3, 4])
