@@ -36,6 +36,7 @@ Array = npt.NDArray[Any]
 
 MAX_PARTS = 64
 TRIES = 24
+ELEMENTS = 1 << 25  # weights of stages that may be built to measure plans
 COPIES = 2  # of a coarse digit: one for the fine stage, one for the last
 
 
@@ -73,6 +74,11 @@ class Plan:
     def stages(self) -> int:
         """Layers, and so ticks, in place of one."""
         return 3 if self.fine.any() else 2
+
+    @property
+    def neurons(self) -> int:
+        """Digits of all filters and parts."""
+        return int((self.coarse + self.fine).sum())
 
     @property
     def axons(self) -> int:
@@ -143,7 +149,8 @@ def make_plan(
     plans.sort(key=lambda plan: (plan.cores, plan.axons))
     if measure is None:
         return plans[0] if plans else closest
-    measured = [replace(plan, cores=cores) for plan in plans[:TRIES] if (cores := measure(plan)) is not None]
+    tries = min(TRIES, max(1, ELEMENTS // max(1, plans[0].neurons * search.weight.shape[1]))) if plans else 0
+    measured = [replace(plan, cores=cores) for plan in plans[:tries] if (cores := measure(plan)) is not None]
     if not measured and plans:
         closest = NoPlan(chip.axons + 1, plans[0].parts, plans[0].step)
     return min(measured, key=lambda plan: (plan.cores, plan.axons), default=closest)
