@@ -257,13 +257,18 @@ def firing_ticks(netlist: Netlist) -> Array:
     source, neuron = np.nonzero((netlist.target_core >= 0) & (netlist.neuron_type >= 0))
     target = netlist.target_core[source, neuron].astype(np.int64)
     delays = netlist.chip.max_delay_ticks + 1
-    key = np.unique((source * cores + target) * delays + netlist.target_delay[source, neuron])
+    key = np.sort((source * cores + target) * delays + netlist.target_delay[source, neuron])
+    key = key[np.concatenate(([True], key[1:] != key[:-1]))[: key.size]]
     source, target, delay = key // delays // cores, key // delays % cores, key % delays
     late = np.iinfo(np.int64).max
     fires = np.full(cores, late)
     np.minimum.at(fires, netlist.input_core, netlist.input_delay.astype(np.int64))
-    while True:
-        open_edges = (fires[source] != late) & (fires[target] == late)
-        if not open_edges.any():
-            return np.where(fires == late, -1, fires)
-        np.minimum.at(fires, target[open_edges], fires[source[open_edges]] + delay[open_edges])
+    first = np.searchsorted(source, np.arange(cores + 1))
+    found = np.unique(netlist.input_core)
+    while found.size:
+        counts = first[found + 1] - first[found]
+        edges = np.repeat(first[found] - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+        edges = edges[fires[target[edges]] == late]
+        np.minimum.at(fires, target[edges], fires[source[edges]] + delay[edges])
+        found = np.unique(target[edges])
+    return np.where(fires == late, -1, fires)
