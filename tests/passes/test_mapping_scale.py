@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.compiler import growth, model_of, seconds_by_pass
+from bench.reference_network import LayerSpec, spiking_graph
 from tests.passes.test_mapping import TINY, check_equal, conv, spikes
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph, Value
@@ -190,3 +192,11 @@ def test_a_deep_network_asks_each_source_for_what_its_readers_need() -> None:
     graph = Graph("deep", (Value("x", spikes(2, 2, 2)),), tuple(ops), ("y11", "y3"))
     for options in ("", "input-fanout=splitters", "beam=1"):
         check_equal(graph, options=options)
+
+
+def test_the_scaling_benchmark_times_every_pass() -> None:
+    graph = spiking_graph((LayerSpec("A", 3, 1, 1, 4, 8, 1), LayerSpec("B", 1, 1, 0, 8, 8, 1)), image=4)
+    cores, seconds = seconds_by_pass(model_of(graph), "splitters")
+    assert cores > 2
+    assert {"load", "fold-thresholds", "partition-cores", "place-cores", "route-spikes", "write"} <= seconds.keys()
+    assert growth([10, 20, 40, 80], [9.0, 2.0, 8.0, 32.0]) == pytest.approx(2)
