@@ -15,6 +15,7 @@ from tncc.ir.infer import infer_domains
 from tncc.ir.ops import WIRING, AveragePool2d, Binary, Concat, Conv2d, Linear
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
+from tncc.passes.strict_signs import all_strict
 
 TERMS = 8  # longer sums are left alone
 DEPTH = 64  # and so are those that many ops away
@@ -35,9 +36,10 @@ class DistributeSums(Pass):
     def run(self, module: Module, chip: Chip) -> Module:
         assert isinstance(module, Graph)
         build = Builder(module)
-        sums = _Sums(module, build)
+        strict = all_strict(module)  # a sum distributes whatever its terms are; as sums of signs it is worth it
+        sums = _Sums(strict, build)
         for op in module.ops:
-            reads_sum = isinstance(op, Conv2d | Linear) and feeds_spikes(module, op.output)
+            reads_sum = isinstance(op, Conv2d | Linear) and feeds_spikes(strict, op.output)
             terms = sums.terms(op.inputs[0]) if reads_sum else []
             if len(terms) < 2:
                 build.append(op)

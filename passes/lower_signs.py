@@ -76,20 +76,34 @@ class _Lowering:
 
     def _decode(self, name: str) -> None:
         """Adds the signs that an input's spikes stand for, for readers other than layers."""
-        location = Location.of(name).via(LowerSigns.name)
-        plus, minus = (self.build.constant(value, f"{name}/{value:+}", location) for value in (1, -1))
-        type = self.graph.types[name]
-        self.build.append(Where(inputs=(self.spikes[name], plus, minus), output=name, type=type, location=location))
+        self._where(self.spikes[name], name, name, Location.of(name))
 
     def _addends(self, op: Binary) -> tuple[str, ...]:
         """The operands; where signs are added to a layer's sums, the sums of a layer that repeats them."""
         names = list(op.inputs)
+        domains = {self.graph.types[name].domain for name in names}
+        if domains <= {Domain.SPIKES, Domain.SIGNS}:
+            return tuple(self._decoded(name) if self._is_signs(name) else name for name in names)
         for i, (name, other) in enumerate((op.inputs, op.inputs[::-1])):
             alike = self.graph.types[name].shape == self.graph.types[other].shape == op.type.shape
             varying = self._is_signs(name) and not isinstance(self.graph.producer.get(name), Constant)
             if varying and alike and as_map(op.type.shape) and self._is_sum(other):
                 names[i] = self._repeated(name, op.location.via(LowerSigns.name))
         return tuple(names)
+
+    def _decoded(self, name: str) -> str:
+        """The signs `name` as a function of the spikes that stand for them, for logic on spikes of several layers."""
+        op = self.graph.producer.get(name)
+        if op is None or isinstance(op, Constant) or self._made_of(name):
+            return name
+        return self._where(self._spikes_of(name), name, self.build.fresh(f"{name}/decoded"), op.location)
+
+    def _where(self, spikes: str, name: str, output: str, location: Location) -> str:
+        """Adds the signs that `spikes`, those of `name`, stand for."""
+        location = location.via(LowerSigns.name)
+        plus, minus = (self.build.constant(value, f"{name}/{value:+}", location) for value in (1, -1))
+        type = self.graph.types[name]
+        return self.build.append(Where(inputs=(spikes, plus, minus), output=output, type=type, location=location))
 
     def _repeated(self, name: str, location: Location) -> str:
         """Adds the layer whose sums are the signs `name`."""

@@ -42,8 +42,7 @@ def with_strict_signs(graph: Graph, chip: Chip) -> Graph:
     fold-thresholds to see at all sums that can be, and for a session to see at the host's values of every frame. A sign
     that nothing on the chip needs counts as {-1, +1} where it is seen here that no sum is 0; else the host computes it.
     """
-    unary = [op for op in graph.ops if isinstance(op, Unary) and op.type.domain is Domain.INT]
-    signs = {op.output for op in unary if op.kind == "sign"}
+    signs = _three_valued(graph)
     if not signs:
         return graph
     strict = _with_strict(graph, signs)
@@ -52,20 +51,33 @@ def with_strict_signs(graph: Graph, chip: Chip) -> Graph:
         return types[op.output].domain in (Domain.SPIKES, Domain.SIGNS)
 
     def fits(op: Op) -> bool:
+        return isinstance(op, LAYERS) or (isinstance(op, ELEMENTWISE) and is_binary(op, strict.types))
+
+    def fits_anyway(op: Op) -> bool:
         # what is binary for a three-valued sign too, as sign(sign(x) + 0.1), needs no promise
-        made_binary = isinstance(op, ELEMENTWISE) and is_binary(op, strict.types) and not is_binary(op, graph.types)
-        return isinstance(op, LAYERS) or made_binary
+        return isinstance(op, ELEMENTWISE) and is_binary(op, graph.types)
 
     def passes_on(op: Op) -> bool:
         return isinstance(op, MOVES) or (isinstance(op, ELEMENTWISE) and not is_binary(op, strict.types))
 
     def counts(name: str) -> bool:
-        if all_readers(strict, name, fits, passes_on) and _feeds_neuron(strict, name):
+        binary = all_readers(strict, name, fits, passes_on)
+        if binary and _feeds_neuron(strict, name) and not all_readers(strict, name, fits_anyway, passes_on):
             return True
         return _never_zero(strict, name, chip)
 
     fit = {name for name in signs if counts(name)}
     return strict if fit == signs else _with_strict(graph, fit)
+
+
+def all_strict(graph: Graph) -> Graph:
+    """The graph with every sign taken as {-1, +1}: what a chip would make of it, whether or not it may."""
+    return _with_strict(graph, _three_valued(graph))
+
+
+def _three_valued(graph: Graph) -> set[str]:
+    unary = [op for op in graph.ops if isinstance(op, Unary) and op.type.domain is Domain.INT]
+    return {op.output for op in unary if op.kind == "sign"}
 
 
 def all_readers(graph: Graph, name: str, test: Callable[[Op], bool], passes_on: Callable[[Op], bool]) -> bool:

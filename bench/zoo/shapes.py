@@ -125,6 +125,15 @@ def residual_of_signs(net: Net) -> onnx.ModelProto:
 
 
 @family
+def sums_of_three_valued_signs(net: Net) -> onnx.ModelProto:
+    """torch.sign alone: sums of two signs, and a layer on such a sum."""
+    a = net.add("Sign", net.conv(net.input(1, 6, 6), net.real(4, 1, 3, 3), 1))
+    b = net.add("Sign", net.add("Conv", a, net.signs(4, 4, 3, 3), net.real(4), pads=[1] * 4))
+    c = net.add("Sign", net.add("Sub", net.add("Add", a, b), f32(0.5)))
+    return net.model(net.add("Sign", net.add("Conv", net.add("Add", c, b), net.trinary(6, 4, 1, 1), net.real(6))))
+
+
+@family
 def residual_then_threshold(net: Net) -> onnx.ModelProto:
     a = net.first()
     b = net.step(net.conv(a, net.trinary(4, 4, 3, 3), 1))
