@@ -72,7 +72,7 @@ class Sums:
         return net.model(net.step(x, rng.normal() + 0.0137))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_residual_sums(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -33,7 +33,7 @@ def as_taps(window: Window, i: int, size: int, outputs: int) -> Taps:
     return Taps(window.places[i] * window.dilation - window.before, window.stride, size, outputs)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_common_window(data: st.DataObject) -> None:
     outputs = data.draw(st.integers(1, 5))
@@ -56,7 +56,7 @@ def test_common_window(data: st.DataObject) -> None:
     assert (size + window.before + window.after - reach) // window.stride + 1 == outputs
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_composed(data: st.DataObject) -> None:
     inner = data.draw(taps(data.draw(st.integers(1, 7))))
