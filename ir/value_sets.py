@@ -24,6 +24,7 @@ from tncc.ir.types import Domain
 Array = npt.NDArray[Any]
 
 MAX_SET = 16  # a larger value set is forgotten
+CHUNK = 1 << 16  # numbers looked at together
 MAX_INTEGER = 1 << 24  # what is larger counts as a real number: integers are computed with in int32
 COMPARISONS = ("ge", "gt", "le", "lt", "eq")
 LOGIC = ("and", "or", "xor")
@@ -43,11 +44,18 @@ class Values:
     @staticmethod
     def of(numbers: Array) -> Values:
         """The set of all elements; forgotten where it is large or holds an infinity or a NaN."""
-        unique = np.unique(np.asarray(numbers, dtype=np.float64))
-        if not np.all(np.isfinite(unique)):
-            return REAL
-        integer = bool(np.all((unique == np.rint(unique)) & (np.abs(unique) <= MAX_INTEGER)))
-        return Values(frozenset(unique.tolist()), integer) if unique.size <= MAX_SET else Values(None, integer)
+        flat = np.asarray(numbers).reshape(-1)
+        finite: frozenset[float] | None = frozenset()
+        integer = True
+        for start in range(0, flat.size, CHUNK):
+            part = flat[start : start + CHUNK].astype(np.float64)
+            if not np.all(np.isfinite(part)):
+                return REAL
+            integer = integer and bool(np.all((part == np.rint(part)) & (np.abs(part) <= MAX_INTEGER)))
+            if finite is not None:
+                finite |= frozenset(np.unique(part).tolist())
+                finite = finite if len(finite) <= MAX_SET else None
+        return Values(finite, integer)
 
     @staticmethod
     def of_domain(domain: Domain) -> Values:

@@ -37,6 +37,8 @@ from tncc.passes.weighted_sum import UNIT
 Array = npt.NDArray[Any]
 LARGEST = 255  # weight of a merged layer
 DEPTH = 64  # constants and reshapes that a part may have gone through
+MAX_SIZE = 1 << 24  # weights, or inputs, of a merged layer: sums of sums of sums grow exponentially
+MAX_OF_ONE = 1 << 16  # the same for the sum of a layer and itself
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def why_apart(graph: Graph, op: Op) -> str:
     assert a is not None and b is not None
     if type(a.layer) is not type(b.layer):
         return "one layer reads {0, 1}, the other {-1, +1}"
+    if (size := _merged_size(a.layer, b.layer, build)) > MAX_SIZE:
+        return f"one layer for both would have {size:,} weights or inputs; up to {MAX_SIZE:,} are taken"
     if _common_scale(a.layer, b.layer) is None:
         ratio = a.layer.scale.astype(np.float64) / b.layer.scale
         worst = int(np.argmax(np.abs(ratio - np.rint(ratio))))
@@ -124,6 +128,9 @@ class _Merging:
         if all(self.build.types[name].domain is Domain.SPIKES for name in op.inputs):
             return False  # lower-logic's
         if any(self.build.types[name].shape != op.type.shape for name in op.inputs):
+            return False
+        same = a.layer.output == b.layer.output  # fold-thresholds takes functions of one layer's sums as they are
+        if _merged_size(a.layer, b.layer, self.build) > (MAX_OF_ONE if same else MAX_SIZE):
             return False
         alike = _common_scale(a.layer, b.layer)
         if alike is None:
@@ -231,6 +238,15 @@ def _depthwise(
         groups=channels,
         tolerance=0.0 if float(scale) * divisor == 1 else 3 * UNIT,  # the quotient is rounded, and so is the scale
     )
+
+
+def _merged_size(a: TrinaryConv2d, b: TrinaryConv2d, build: Builder) -> int:
+    """How many weights, or inputs, the layer for both has at least."""
+    groups = math.gcd(a.groups, b.groups)
+    inputs = sum(layer.weight.shape[1] * layer.groups // groups for layer in (a, b))
+    kernel = [max(layer.weight.shape[axis] for layer in (a, b)) for axis in (2, 3)]
+    read = sum(build.types[layer.inputs[0]].size for layer in (a, b))
+    return max(read, int(a.weight.shape[0]) * inputs * math.prod(kernel))
 
 
 def _common_scale(a: TrinaryConv2d, b: TrinaryConv2d) -> tuple[TrinaryConv2d, TrinaryConv2d] | None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError, WeightsNotTrinary
+from tncc.errors import CompileError, ModelTooLarge, WeightsNotTrinary
 from tncc.ir.builder import Builder
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph
@@ -19,6 +19,7 @@ from tncc.passes.base import Module, Pass
 from tncc.passes.weighted_sum import UNIT
 
 Array = npt.NDArray[Any]
+MAX_WEIGHTS = 1 << 24  # of a layer, zeros too
 TOLERANCE = 4 * UNIT  # relative
 
 
@@ -148,6 +149,18 @@ class TrinarizeWeights(Pass):
         location: Location,
         window: Conv2d | None,
     ) -> None:
+        if weight.size > MAX_WEIGHTS:
+            raise ModelTooLarge(
+                f"the layer has {weight.size:,} weights; up to {MAX_WEIGHTS:,} are taken",
+                op.location,
+                "groups, or several smaller layers",
+            )
+        if weight.size > MAX_WEIGHTS:
+            raise ModelTooLarge(
+                f"the layer has {weight.size:,} weights; up to {MAX_WEIGHTS:,} are taken",
+                op.location,
+                "groups, or several smaller layers",
+            )
         form = integer_form(weight, self.largest)
         if isinstance(form, int):
             raise _not_small(op, weight, form, self.largest)

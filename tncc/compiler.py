@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 import tncc
-from tncc.errors import InputError, PassMisplaced
+from tncc.errors import InputError, ModelTooLarge, PassMisplaced
 from tncc.host import HostModel
 from tncc.ir.chip import Chip
 from tncc.ir.netlist import Netlist
@@ -194,14 +194,39 @@ def compile_model(
     debugging: Debugging | None = None,
     progress: Callable[[str, int, int], object] | None = None,
 ) -> Compilation:
-    """Compiles with every option and debugging aid of the command line; `progress` gets (pass, index, passes)."""
+    """Compiles with every option and debugging aid of the command line; `progress` gets (pass, index, passes).
+
+    Raises:
+        CompileError: as `compile`; also where memory, or Python's stack, does not suffice.
+    """
+    at = "reading the model"
+
+    def reached(name: str, index: int, total: int) -> None:
+        nonlocal at
+        at = name
+        if progress is not None:
+            progress(name, index, total)
+
+    try:
+        return _compile(model, options, debugging or Debugging(), reached)
+    except MemoryError as error:
+        wanted = str(error).strip().partition("\n")[0]
+        raise ModelTooLarge(
+            f"there is not enough memory{f' ({wanted})' if wanted else ''}", at, "a smaller model, or more memory"
+        ) from None
+    except RecursionError:
+        raise ModelTooLarge("the model is nested too deeply", at, "fewer layers, or fewer nodes between layers") from None
+
+
+def _compile(
+    model: Source, options: Options, debugging: Debugging, progress: Callable[[str, int, int], object]
+) -> Compilation:
     from tncc.backends.tnbin import describe, to_config
     from tncc.frontends.onnx import load, split_host, visible
     from tncc.passes.manager import run_pipeline
     from tncc.passes.pipeline import print_pipeline, with_options
     from tncc.twn import trinarize
 
-    debugging = debugging or Debugging()
     passes = options.passes()
     source = load(model)
     graph = source.graph

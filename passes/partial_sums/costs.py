@@ -32,6 +32,9 @@ def plan_of(op: Op, in_shape: tuple[int, ...], chip: Chip) -> Plan | NoPlan | No
     """
     if not isinstance(op, SpikingConv2d):
         return None
+    parts = -(-_largest_filter(op) // chip.axons)
+    if parts > chip.axons:  # and every part needs an axon of the last stage, or more
+        return NoPlan(parts, parts, 1)
     fine_stage = inner_tap(op, in_shape) is not None
     if abs(op.weight).max(initial=0) > 1:
         features = oversize(op, chip)
@@ -79,6 +82,11 @@ def _cores_of_whole(op: SpikingConv2d, features: Array, chip: Chip) -> int:
     return int(split_groups(used, input_groups(op)[features], chip.axons).max()) + 1
 
 
+def _largest_filter(op: SpikingConv2d) -> int:
+    """The nonzero weights of the filter that has the most."""
+    return int(np.count_nonzero(op.weight.reshape(len(op.weight), -1), axis=1).max())
+
+
 def cost_text(op: SpikingConv2d, plan: Plan) -> str:
     """What partial sums for the layer cost, as words."""
     positions = math.prod(op.type.shape[1:])
@@ -100,8 +108,8 @@ def remark_of(op: SpikingConv2d, in_shape: tuple[int, ...], plan: Plan, chip: Ch
 
 def partial_sums_hint(op: SpikingConv2d, in_shape: tuple[int, ...], chip: Chip) -> str:
     """What --allow-partial-sums would do for a layer whose filters no core holds."""
-    nonzero = int(np.count_nonzero(op.weight.reshape(len(op.weight), -1), axis=1).max())
-    if nonzero > chip.axons**2:  # planning would take minutes
+    nonzero = _largest_filter(op)
+    if nonzero > chip.axons**2:
         return f"{nonzero:,} nonzero weights in one filter are far beyond what partial sums can add up"
     found = plan_of(op, in_shape, chip)
     if isinstance(found, Plan):

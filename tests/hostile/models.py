@@ -288,3 +288,38 @@ def function_that_calls_itself() -> onnx.ModelProto:
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("f", 1)]
     proto.functions.append(helper.make_function("f", "F", ["a"], ["c"], [node("F", "a", "c", domain="f")], opsets))
     return proto
+
+
+@hostile
+def exponentially_many_sums() -> onnx.ModelProto:
+    nodes = [node("Conv", "s w", "v0")]
+    nodes += [node("Add", f"v{i} v{i}", f"v{i + 1}") for i in range(40)]
+    return after_spikes([*nodes, node("Identity", "v40", "t")], (1, 4, 4), {"w": trinary(2, 1, 1, 1)})
+
+
+@hostile
+def million_groups() -> onnx.ModelProto:
+    return after_spikes([node("Conv", "s w", "t", group=10**6)], (10**6, 1, 1), {"w": trinary(10**6, 1, 1, 1)})
+
+
+@hostile
+def many_features() -> onnx.ModelProto:
+    return after_spikes([node("Conv", "s w", "t")], (8, 64, 64), {"w": trinary(4096, 8, 1, 1)})
+
+
+@hostile
+def gather_of_ten_million() -> onnx.ModelProto:
+    return after_spikes([node("Gather", "s i", "t", axis=1)], (4,), {"i": np.zeros(10**7, np.int64)})
+
+
+@hostile
+def one_hot_of_10_to_the_9() -> onnx.ModelProto:
+    nodes = [node("Cast", "s", "i", to=7), node("OneHot", "i depth values", "t")]
+    return after_spikes(nodes, (4,), {"depth": np.array([10**9]), "values": f32([0, 1])})
+
+
+@hostile
+def thresholds_by_position_on_a_large_map() -> onnx.ModelProto:
+    bias = np.random.default_rng(0).normal(size=(64, 200, 200)).astype(f32)
+    nodes = [node("Conv", "s w", "u", pads=[1] * 4), node("Add", "u bias", "t")]
+    return after_spikes(nodes, (14, 200, 200), {"w": trinary(64, 14, 3, 3), "bias": bias})

@@ -39,6 +39,7 @@ from tncc.frontends.onnx.quantizers import lower_quantizers
 Array = npt.NDArray[Any]
 
 MAX_NODES = 100_000
+SIGNS = "/spikes"  # behind the name of a tensor of signs, the name of its spikes
 ELEMENT_TYPES = {  # of inputs
     getattr(onnx.TensorProto, name)
     for name in (
@@ -86,6 +87,7 @@ def clean(model: onnx.ModelProto, where: object) -> Cleaned:
     _constants_to_initializers(model)
     _name_nodes(model)
     _check_operators(model)
+    _free_reserved_names(model, where)
     refusal = why_not_runnable(model)
     if refusal:
         raise ModelInvalid(f"ONNX Runtime refuses the model: {refusal}", where)
@@ -197,6 +199,8 @@ def _simplify(model: onnx.ModelProto, where: object) -> onnx.ModelProto:
         optimizer.fold_constants_ir(module, onnx_shape_inference=True)
         optimizer.remove_unused_nodes(module)
         return onnx_ir.to_proto(module)
+    except (MemoryError, RecursionError):
+        raise
     except Exception as error:  # whatever a malformed model provokes in there
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ModelInvalid(f"not a valid ONNX model: {reason}", where) from None
@@ -269,6 +273,30 @@ def _check_operators(model: onnx.ModelProto) -> None:
                 node.name,
                 "export with standard ONNX operators",
             )
+
+
+def _free_reserved_names(model: onnx.ModelProto, where: object) -> None:
+    """Renames tensors so that no two are called `t` and `t/spikes`: so the spikes are named that a tensor of signs is."""
+    shown = {value.name for value in (*model.graph.input, *model.graph.output)}
+    taken = shown.union({tensor.name for tensor in model.graph.initializer}, *(node.output for node in model.graph.node))
+    renamed: dict[str, str] = {}
+    for name in sorted(name for name in taken if name.endswith(SIGNS) and name.removesuffix(SIGNS) in taken):
+        base = name.removesuffix(SIGNS)
+        inner = next((each for each in (name, base) if each not in shown), None)
+        if inner is None:
+            raise InterfaceUnsupported(
+                f"the model takes or returns both {base!r} and {name!r}", where, "another name for one of the two"
+            )
+        fresh = f"{inner}_"
+        while fresh in taken:
+            fresh += "_"
+        taken.add(fresh)
+        renamed[inner] = fresh
+    for node in model.graph.node if renamed else ():
+        for names in (node.input, node.output):
+            names[:] = [renamed.get(name, name) for name in names]
+    for tensor in model.graph.initializer if renamed else ():
+        tensor.name = renamed.get(tensor.name, tensor.name)
 
 
 def _fold(model: onnx.ModelProto) -> None:

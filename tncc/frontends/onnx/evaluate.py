@@ -14,7 +14,7 @@ import onnx.shape_inference
 
 Array = npt.NDArray[Any]
 
-MAX_BYTES = 1 << 28  # of all that a model computes from constants
+MAX_BYTES = 1 << 27  # of all that a model computes from constants
 MAX_IR_VERSION = 10  # what every supported ONNX Runtime reads
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}

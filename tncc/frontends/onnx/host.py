@@ -8,7 +8,7 @@ from dataclasses import replace
 import onnx
 
 from tncc.errors import BypassesChip, ModuleInvalid
-from tncc.frontends.onnx.clean import needed_nodes
+from tncc.frontends.onnx.clean import SIGNS, needed_nodes
 from tncc.frontends.onnx.probes import BATCH, initializers
 from tncc.ir.graph import Graph
 from tncc.ir.netlist import Port
@@ -132,9 +132,6 @@ def _cut(
         graph, opset_imports=list(model.opset_import), ir_version=model.ir_version, producer_name="tncc"
     )
     return bytes(found.SerializeToString(deterministic=True))
-
-
-SIGNS = "/spikes"
 
 
 def _tensor(name: str, types: Container[str]) -> str:

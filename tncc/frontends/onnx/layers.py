@@ -11,6 +11,7 @@ from tncc.frontends.onnx.importer import FLOAT, Importer, Node, NotModelled, Ten
 from tncc.ir import ops
 
 Array = npt.NDArray[Any]
+Pair = tuple[int, int]
 Quad = tuple[int, int, int, int]
 
 
@@ -118,9 +119,11 @@ def _convolved(importer: Importer, node: Node, x: Tensor, weight: Array, output:
         top, left = (0, *zeros.before[1:])[-2:]
         bottom, right = (0, *zeros.after[1:])[-2:]
         pads = (pads[0] + top, pads[1] + left, pads[2] + bottom, pads[3] + right)
+    operand = _as_map(importer, x)
+    strides, dilations = _in_reach(kernel, strides, dilations, pads, importer.shapes[operand][1:])
     return importer.emit(
         ops.Conv2d,
-        (_as_map(importer, x),),
+        (operand,),
         output,
         weight=weight,
         strides=strides,
@@ -128,6 +131,16 @@ def _convolved(importer: Importer, node: Node, x: Tensor, weight: Array, output:
         dilations=dilations,
         groups=int(node.get("group", 1)),
     )
+
+
+def _in_reach(
+    kernel: Pair, strides: Pair, dilations: Pair, pads: Quad, size: tuple[int, ...]
+) -> tuple[Pair, Pair]:
+    """Strides and dilations without those that do nothing, of windows of one tap or at one place: they may be huge."""
+    near = [d if k > 1 else 1 for d, k in zip(dilations, kernel, strict=True)]
+    room = [size[i] + pads[i] + pads[i + 2] - near[i] * (kernel[i] - 1) for i in (0, 1)]
+    steps = [max(1, min(strides[i], room[i])) if strides[i] > 0 else strides[i] for i in (0, 1)]
+    return (steps[0], steps[1]), (near[0], near[1])
 
 
 @imports("Gemm")
