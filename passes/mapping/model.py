@@ -79,11 +79,13 @@ def split_features(layer: SpikingLayer, split: int) -> Subsets:
     taps = weight.shape[2] * weight.shape[3]
     channel = (np.arange(features) * layer.op.groups // features)[:, None] * per_group + np.arange(per_group)
     channels = per_group * layer.op.groups
-    key = (subset[:, None] * channels + channel)[order].reshape(-1)
-    flat = layer.code.bits(weight).reshape(features, per_group, taps)[order].reshape(-1, taps)
+    bits = layer.code.bits(weight).reshape(features, per_group, taps)[order]
+    feature, inner = np.nonzero(bits.any(axis=2))  # a channel that a feature does not read has no row
+    key = (subset[order][:, None] * channels + channel[order])[feature, inner]
+    flat = bits[feature, inner]
     by_key = np.argsort(key, kind="stable")
     key, flat = key[by_key], flat[by_key]
-    firsts = np.flatnonzero(np.concatenate(([True], key[1:] != key[:-1])))
+    _, firsts = np.unique(key, return_index=True)
     digits = layer.code.digits
     rows = (np.bitwise_or.reduceat(flat, firsts)[:, None, :] >> np.arange(digits)[:, None] & 1).astype(bool)
     rows = rows.reshape(-1, taps)
