@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError, NotOneSum, NotOneThreshold, RoundingDecides, SignThreeValued
+from tncc.errors import CompileError, ModelTooLarge, NotOneSum, NotOneThreshold, RoundingDecides, SignThreeValued
 from tncc.ir.chip import Chip
 from tncc.ir.cone import trace
 from tncc.ir.graph import Graph
@@ -24,6 +24,7 @@ from tncc.passes.weighted_sum import WeightedSum
 
 Array = npt.NDArray[Any]
 
+MAX_DECISIONS = 1 << 28  # of a layer
 ELEMENTS = 1 << 22  # array elements evaluated at once
 
 
@@ -73,6 +74,14 @@ class Decisions:
         self.frame = self.layer.type.shape if self.by_position else (self.channels, 1, 1)
         # int64 [frame]: the sums of weights of spiking inputs that can occur
         self.lowest, self.highest = (np.broadcast_to(bound, self.frame) for bound in (lowest, highest))
+        sums, neurons = int(self.highest.max()) - int(self.lowest.min()) + 1, int(np.prod(self.frame))
+        if sums * neurons > MAX_DECISIONS:
+            raise ModelTooLarge(
+                f"{neurons:,} neurons with decisions of their own, on {sums:,} sums each, are {sums * neurons:,}; "
+                f"up to {MAX_DECISIONS:,} are worked out",
+                self.layer.location,
+                "the same threshold at every position, or a smaller map",
+            )
         self.wiring = self._wiring()
         self.refine = np.zeros(self.channels, bool)
         unsure = self._decide()

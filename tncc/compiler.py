@@ -215,7 +215,9 @@ def compile_model(
             f"there is not enough memory{f' ({wanted})' if wanted else ''}", at, "a smaller model, or more memory"
         ) from None
     except RecursionError:
-        raise ModelTooLarge("the model is nested too deeply", at, "fewer layers, or fewer nodes between layers") from None
+        raise ModelTooLarge(
+            "the model is nested too deeply", at, "fewer layers, or fewer nodes between layers"
+        ) from None
 
 
 def _compile(

@@ -276,9 +276,11 @@ def _check_operators(model: onnx.ModelProto) -> None:
 
 
 def _free_reserved_names(model: onnx.ModelProto, where: object) -> None:
-    """Renames tensors so that no two are called `t` and `t/spikes`: so the spikes are named that a tensor of signs is."""
+    """Renames tensors so that no two are called `t` and `t/spikes`, as the spikes of a tensor of signs are called."""
     shown = {value.name for value in (*model.graph.input, *model.graph.output)}
-    taken = shown.union({tensor.name for tensor in model.graph.initializer}, *(node.output for node in model.graph.node))
+    taken = shown.union(
+        {tensor.name for tensor in model.graph.initializer}, *(node.output for node in model.graph.node)
+    )
     renamed: dict[str, str] = {}
     for name in sorted(name for name in taken if name.endswith(SIGNS) and name.removesuffix(SIGNS) in taken):
         base = name.removesuffix(SIGNS)

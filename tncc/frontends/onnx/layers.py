@@ -133,9 +133,7 @@ def _convolved(importer: Importer, node: Node, x: Tensor, weight: Array, output:
     )
 
 
-def _in_reach(
-    kernel: Pair, strides: Pair, dilations: Pair, pads: Quad, size: tuple[int, ...]
-) -> tuple[Pair, Pair]:
+def _in_reach(kernel: Pair, strides: Pair, dilations: Pair, pads: Quad, size: tuple[int, ...]) -> tuple[Pair, Pair]:
     """Strides and dilations without those that do nothing, of windows of one tap or at one place: they may be huge."""
     near = [d if k > 1 else 1 for d, k in zip(dilations, kernel, strict=True)]
     room = [size[i] + pads[i] + pads[i + 2] - near[i] * (kernel[i] - 1) for i in (0, 1)]
