@@ -246,7 +246,7 @@ def _merged_size(a: TrinaryConv2d, b: TrinaryConv2d, build: Builder) -> int:
     inputs = sum(layer.weight.shape[1] * layer.groups // groups for layer in (a, b))
     kernel = [max(layer.weight.shape[axis] for layer in (a, b)) for axis in (2, 3)]
     read = sum(build.types[layer.inputs[0]].size for layer in (a, b))
-    return max(read, int(a.weight.shape[0]) * inputs * math.prod(kernel))
+    return int(max(read, a.weight.shape[0] * inputs * math.prod(kernel)))
 
 
 def _common_scale(a: TrinaryConv2d, b: TrinaryConv2d) -> tuple[TrinaryConv2d, TrinaryConv2d] | None:
