@@ -68,6 +68,24 @@ def test_external_data(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("place", ["../w.data", "link.data", "/dev/zero", ""])
+def test_external_data_elsewhere(tmp_path: Path, place: str) -> None:
+    """Data outside of the model's folder is not read, by whatever path."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (tmp_path / "w.data").write_bytes(bytes(4 * 999))
+    (folder / "link.data").symlink_to(tmp_path / "w.data")
+    proto = model([node("Add", "x w", "y")], {"x": ("n", 999)}, ["y"], {"w": np.ones(999, np.float32)})
+    stored = proto.graph.initializer[0]
+    stored.ClearField("raw_data")
+    stored.data_location = onnx.TensorProto.EXTERNAL
+    stored.external_data.add(key="location", value=place)
+    (folder / "m.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(CompileError) as caught:
+        load(folder / "m.onnx")
+    assert caught.value.code == "E105" and place in str(caught.value)
+
+
 @pytest.mark.parametrize("opset", [9, 10, 24])
 def test_opset(opset: int) -> None:
     assert message(relu(opset=opset)) == (

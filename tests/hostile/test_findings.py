@@ -40,6 +40,19 @@ EXACT = {
             b = Greater (x, zero)   s = Cast <to: int = 1> (b)   t = MatMul (s, w)   c = Greater (t, half)
             y = Cast <to: int = 1> (c)   u = MatMul (spikes, v)   d = Greater (u, half)   z = Cast <to: int = 1> (d)
         }""",
+    "a dilation beyond int32 of a kernel of one tap": """
+        agraph (float[n,2,3,3] x) => (float[n,2,3,3] y)
+        <float zero = {0}, float half = {0.5}, float[2,2,1,1] w = {1,-1,1,1}> {
+            b = Greater (x, zero)   s = Cast <to: int = 1> (b)   t = Conv <dilations = [2147483648, 1]> (s, w)
+            c = Greater (t, half)   y = Cast <to: int = 1> (c)
+        }""",
+    "a tensor that is called what the spikes of another would be": """
+        agraph (float[n,3] x) => (float[n,2] y)
+        <float zero = {0}, float one = {1}, float minus = {-1}, float half = {0.5}, float[3,2] w = {1,-1,1,1,-1,1},
+         float[2,2] "u/spikes" = {0.5,1.5,2.5,3.5}> {
+            b = Greater (x, zero)   s = Where (b, one, minus)   t = MatMul (s, w)   c = Greater (t, half)
+            u = Where (c, one, minus)   y = MatMul (u, "u/spikes")
+        }""",
     "inputs of half precision": """
         agraph (float16[n,3] x) => (float[n,2] y)
         <float zero = {0}, float half = {0.5}, float[3,2] w = {1,-1,1,1,0,1}> {
