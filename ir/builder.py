@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,14 @@ class Builder:
     def reshape(self, name: str, shape: tuple[int, ...], output: str, location: Location) -> str:
         """Adds a reshape; returns `output`."""
         return self.add(Reshape, (name,), output, location, shape=shape)
+
+
+def pick(build: Builder, name: str, indices: Sequence[Array | None], base: str, location: Location) -> str:
+    """Adds the rows and columns of a map that `indices` name, by axis, None for all of them. Returns the name."""
+    for axis, chosen in enumerate(indices):
+        if chosen is not None:
+            name = build.add(Gather, (name,), build.fresh(base), location, indices=chosen, axis=1 + axis)
+    return name
 
 
 def side_by_side(build: Builder, names: tuple[str, ...], groups: int, base: str, location: Location) -> str:

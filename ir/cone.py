@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tncc.ir.graph import Graph
+from tncc.ir.location import Location
 from tncc.ir.ops import ELEMENTWISE, WIRING, Constant, Op
 from tncc.ir.types import Domain
 
@@ -22,6 +23,13 @@ class Cone:
     output: str
     sources: tuple[str, ...]
     ops: tuple[Op, ...]
+
+    def location(self, source: Location) -> Location:
+        """That of what is computed from a source: the source's and those of all ops but constants."""
+        for op in self.ops:
+            if not isinstance(op, Constant):
+                source = source + op.location
+        return source
 
 
 def trace(graph: Graph, output: str, *, through_spikes: bool = True) -> Cone:

@@ -16,6 +16,9 @@ class Domain(enum.StrEnum):
     SIGNS = "signs"  # {-1, +1}
 
 
+SPIKES_SUFFIX = "/spikes"  # behind the name of a value of signs, the name of the spikes that stand for them
+
+
 @dataclass(frozen=True, slots=True)
 class TensorType:
     """Domain and per-frame shape of a value; prints as `spikes[16x8x8]`, a scalar as `real[]`."""

@@ -18,14 +18,13 @@ from tncc.ir.interpreter import rewire, weight_bounds, weighted_sum
 from tncc.ir.location import Location
 from tncc.ir.ops import WIRING, AveragePool2d, Constant, Op, SignConv2d, TrinaryConv2d
 from tncc.passes.merge_sums import why_apart
-from tncc.passes.pooled_sums import PooledSums
+from tncc.passes.pooled_sums import ELEMENTS, PooledSums
 from tncc.passes.rounding import Interval, bounded_sum, carried, constant, step
 from tncc.passes.weighted_sum import WeightedSum
 
 Array = npt.NDArray[Any]
 
 MAX_DECISIONS = 1 << 28  # of a layer
-ELEMENTS = 1 << 22  # array elements evaluated at once
 
 
 def source_of(graph: Graph, op: Op, chip: Chip) -> TrinaryConv2d | PooledSums:
@@ -55,6 +54,8 @@ def source_of(graph: Graph, op: Op, chip: Chip) -> TrinaryConv2d | PooledSums:
 class Decisions:
     """The decisions of one spikes value as a function of one layer's integer sums.
 
+    source: what `source_of` finds for `op`.
+
     Attributes:
         layer: the layer whose sums decide; of means of sums the one that adds up whole windows.
         wiring: int64, of the result's shape (or one position's): the element of the layer's sums that decides.
@@ -62,9 +63,8 @@ class Decisions:
         threshold: int32 [out, 1, 1] or the layer's frame: on the sums times sign.
     """
 
-    def __init__(self, graph: Graph, op: Op, chip: Chip) -> None:
+    def __init__(self, graph: Graph, op: Op, source: TrinaryConv2d | PooledSums) -> None:
         self.graph, self.op = graph, op
-        source = source_of(graph, op, chip)
         self.pooled = source if isinstance(source, PooledSums) else None
         self.layer = source.layer if isinstance(source, PooledSums) else source
         self.cone = trace(graph, op.output)
@@ -301,11 +301,7 @@ class Decisions:
 
     def location(self) -> Location:
         """The layer's and all that is behind it."""
-        location = self.layer.location
-        for op in self.cone.ops:
-            if not isinstance(op, Constant):
-                location = location + op.location
-        return location
+        return self.cone.location(self.layer.location)
 
     def ambiguous(self, rounding: str) -> list[str]:
         """What rounding leaves unsure, as a sentence; [] where nothing. Raises CompileError unless rounding=nearest."""

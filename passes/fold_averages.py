@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tncc.ir.builder import Builder, side_by_side
+from tncc.ir.builder import Builder, pick, side_by_side
 from tncc.ir.chip import Chip
 from tncc.ir.cone import feeds_spikes, live
 from tncc.ir.graph import Graph
 from tncc.ir.infer import infer_domains
 from tncc.ir.interpreter import pool_counts
-from tncc.ir.ops import AveragePool2d, Conv2d, Gather, Linear, Reshape
+from tncc.ir.ops import AveragePool2d, Conv2d, Linear, Reshape
 from tncc.ir.types import Domain
 from tncc.passes.base import Module, Pass
-from tncc.passes.taps import Taps, Window, common_window, composed
+from tncc.passes.taps import Taps, Window, composed_weight, composed_window
 from tncc.passes.weighted_sum import UNIT
 
 Array = npt.NDArray[Any]
@@ -74,11 +74,10 @@ def _fold(graph: Graph, build: Builder, op: Conv2d | Linear) -> bool:
     found = []
     for axis in (0, 1):
         outer = Taps.of(window, weight.shape[2:], pool.type.shape, grid, axis)
-        taps = composed(outer, Taps.of(pool, pool.kernel, operand.shape, pool.type.shape, axis))
-        common = None if taps is None else common_window([taps])
-        if taps is None or common is None:
+        composed = composed_window(outer, Taps.of(pool, pool.kernel, operand.shape, pool.type.shape, axis))
+        if composed is None:
             return False
-        found.append((taps, common))
+        found.append(composed)
     _emit(build, op, window, pool, found, float(counts.flat[0]))
     return True
 
@@ -88,18 +87,14 @@ def _emit(
     op: Conv2d | Linear,
     window: Conv2d,
     pool: AveragePool2d,
-    found: list[tuple[Taps, Window]],
+    found: list[tuple[Window, Array | None]],
     divisor: float,
 ) -> None:
     location = (pool.location + op.location).via(FoldAverages.name)
-    name = pool.inputs[0]
-    for axis, (taps, common) in enumerate(found):
-        indices = taps.picked(common, build.types[name].shape[1 + axis])
-        if indices is not None:  # there is a remainder that no window covers
-            output = build.fresh(f"{op.output}/covered")
-            name = build.add(Gather, (name,), output, location, indices=indices, axis=1 + axis)
-    rows, columns = found[0][1], found[1][1]
-    parts = [_spread(part, rows, columns) for part in (np.maximum(window.weight, 0), np.maximum(-window.weight, 0))]
+    (rows, picked_rows), (columns, picked_columns) = found  # where there is a remainder that no window covers
+    name = pick(build, pool.inputs[0], (picked_rows, picked_columns), f"{op.output}/covered", location)
+    weight, ones = window.weight.astype(np.float64), np.ones((1, 1, *pool.kernel))
+    parts = [composed_weight(np.maximum(part, 0), ones, rows, columns) for part in (weight, -weight)]
     if np.any((parts[0] > 0) & (parts[1] > 0)):
         # the source model adds up both, so they are not to cancel before its thresholds are known
         name = side_by_side(build, (name, name), window.groups, op.output, location)
@@ -126,16 +121,6 @@ def _emit(
 
 def _grid(op: Conv2d | Linear) -> tuple[int, ...]:
     return op.type.shape[1:] if isinstance(op, Conv2d) else (1, 1)
-
-
-def _spread(weight: Array, rows: Window, columns: Window) -> Array:
-    """float64: the weight that every place of the composed window has, of all the pool's windows that cover it."""
-    found = np.zeros((*weight.shape[:2], rows.kernel, columns.kernel))
-    down, across = rows.places[0].reshape(weight.shape[2], -1), columns.places[0].reshape(weight.shape[3], -1)
-    for i, y in enumerate(down):
-        for j, x in enumerate(across):
-            found[:, :, y[:, None], x] += weight[:, :, i, j, None, None]
-    return found
 
 
 def _exact_multiples(weight: Array, divisor: float) -> bool:

@@ -8,11 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import (
-    PassMisplaced,
-    PipelineInvalid,
-)
-from tncc.ir.builder import Builder
+from tncc.errors import PassMisplaced, PipelineInvalid
+from tncc.ir.builder import Builder, pick
 from tncc.ir.chip import Chip
 from tncc.ir.cone import live
 from tncc.ir.graph import Graph
@@ -22,6 +19,7 @@ from tncc.ir.ops import (
     Constant,
     Gather,
     SpikingConv2d,
+    TrinaryConv2d,
     integer_weight,
 )
 from tncc.ir.types import Domain
@@ -63,13 +61,13 @@ class FoldThresholds(Pass):
         graph = live(module)
         build = Builder(graph)
         approximations: list[str] = []
-        needed = _needed(graph, chip)
+        needed, sources = _needed(graph, chip)
         levels: str | None = None
         for op in graph.ops:
             if op.output not in needed:
                 continue
             if isinstance(op, ELEMENTWISE):
-                found = Decisions(graph, op, chip)
+                found = Decisions(graph, op, sources[op.output])
                 approximations += found.ambiguous(self.rounding)
                 _emit(build, found)
             elif isinstance(op, Constant):
@@ -79,9 +77,11 @@ class FoldThresholds(Pass):
         return replace(module, ops=tuple(build.ops), approximations=(*module.approximations, *approximations))
 
 
-def _needed(graph: Graph, chip: Chip) -> set[str]:
-    """Spikes that must exist as such: the graph's outputs, what layers and wiring read, back to the inputs."""
+def _needed(graph: Graph, chip: Chip) -> tuple[set[str], dict[str, TrinaryConv2d | PooledSums]]:
+    """Spikes that must exist as such: the graph's outputs, what layers and wiring read, back to the inputs. And for
+    those that are decided the sums that decide."""
     needed: set[str] = set()
+    sources: dict[str, TrinaryConv2d | PooledSums] = {}
     pending = list(graph.outputs)
     while pending:
         name = pending.pop()
@@ -98,11 +98,11 @@ def _needed(graph: Graph, chip: Chip) -> set[str]:
         if isinstance(op, (*WIRING, SpikingConv2d)):
             pending.extend(op.inputs)
         elif isinstance(op, ELEMENTWISE):
-            source = source_of(graph, op, chip)
+            source = sources[name] = source_of(graph, op, chip)
             pending.extend((source.inner if isinstance(source, PooledSums) else source).inputs)
         elif not isinstance(op, Constant):
             raise PassMisplaced(f"{op.mnemonic()} is not lowered to a weighted sum and a comparison", op.location)
-    return needed
+    return needed, sources
 
 
 def _emit_constant(build: Builder, op: Constant, levels: str | None) -> str:
@@ -144,11 +144,8 @@ def _emit(build: Builder, found: Decisions) -> None:
     threshold = found.threshold
     if np.array_equal(threshold, np.broadcast_to(threshold[:, :1, :1], threshold.shape)):
         threshold = threshold[:, :1, :1]
-    operand = found.layer.inputs[0]
-    for axis, indices in enumerate(found.pooled.picked if found.pooled is not None else ()):
-        if indices is not None:
-            name = build.fresh(f"{found.op.output}/covered")
-            operand = build.add(Gather, (operand,), name, location, indices=indices, axis=1 + axis)
+    covered = found.pooled.picked if found.pooled is not None else ()
+    operand = pick(build, found.layer.inputs[0], covered, f"{found.op.output}/covered", location)
     neurons = build.add(
         SpikingConv2d,
         (operand,),

@@ -15,12 +15,11 @@ from tncc.ir.infer import estimators
 from tncc.ir.interpreter import evaluate
 from tncc.ir.location import Location
 from tncc.ir.ops import WIRING, AveragePool2d, Binary, Constant, MaxPool2d, Op, SignConv2d, TrinaryConv2d, Where
-from tncc.ir.types import Domain, TensorType
+from tncc.ir.types import SPIKES_SUFFIX, Domain, TensorType
 from tncc.passes.base import Module, Pass
 from tncc.passes.lines import as_map
 from tncc.passes.lower_pools import add_mean
 
-SPIKES_SUFFIX = "/spikes"
 MOVES = (*WIRING, MaxPool2d)  # what does the same to spikes as to the signs they stand for
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tncc.ir.builder import Builder, side_by_side
+from tncc.ir.builder import Builder, pick, side_by_side
 from tncc.ir.chip import Chip
 from tncc.ir.cone import live
 from tncc.ir.graph import Graph
@@ -21,7 +21,6 @@ from tncc.ir.ops import (
     Binary,
     Concat,
     Constant,
-    Gather,
     Op,
     SignConv2d,
     TrinaryConv2d,
@@ -297,11 +296,8 @@ def _fitted(build: Builder, a: TrinaryConv2d, b: TrinaryConv2d, base: str) -> _F
     if rows is None or columns is None:
         return None
     for i, layer in enumerate((a, b)):
-        for axis, window in enumerate((rows, columns)):
-            indices = window.indices[i]
-            if indices is not None:
-                location, name = layer.location.via(MergeSums.name), build.fresh(f"{base}/spread")
-                operands[i] = build.add(Gather, (operands[i],), name, location, indices=indices, axis=1 + axis)
+        indices = [window.indices[i] for window in (rows, columns)]
+        operands[i] = pick(build, operands[i], indices, f"{base}/spread", layer.location.via(MergeSums.name))
     return _Fitted((a, b), (operands[0], operands[1]), (rows, columns))
 
 
@@ -323,16 +319,14 @@ def _taps(build: Builder, layer: TrinaryConv2d, axis: int) -> Taps:
 
 def _with_zeros(build: Builder, name: str, axis: int, before: int, after: int, location: Location) -> str:
     """Adds the map `name` with rows or columns that never spike before and after it."""
-    parts = [name]
-    for count, place in ((before, 0), (after, len(parts) + 1)):
-        if count:
-            shape = list(build.types[name].shape)
-            shape[1 + axis] = count
-            zeros = build.add(Constant, (), build.fresh(f"{name}/zeros"), location, value=np.zeros(shape, np.float32))
-            parts.insert(place, zeros)
-    if len(parts) == 1:
-        return name
-    return build.add(Concat, tuple(parts), build.fresh(f"{name}/padded"), location, axis=1 + axis)
+    shape = list(build.types[name].shape)
+
+    def zeros(count: int) -> tuple[str, ...]:
+        shape[1 + axis] = count
+        return (build.constant(np.zeros(shape), f"{name}/zeros", location),) if count else ()
+
+    parts = (*zeros(before), name, *zeros(after))
+    return name if len(parts) == 1 else build.add(Concat, parts, build.fresh(f"{name}/padded"), location, axis=1 + axis)
 
 
 def _emit(build: Builder, op: Binary, fitted: _Fitted, sign: int, constants: tuple[Array, ...]) -> None:

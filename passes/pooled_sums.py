@@ -24,7 +24,7 @@ from tncc.ir.ops import AveragePool2d, Binary, Constant, Reshape, SignConv2d, Tr
 from tncc.ir.types import Domain, TensorType
 from tncc.passes.lines import line
 from tncc.passes.rounding import Interval, bounded_sum, constant, step
-from tncc.passes.taps import Taps, Window, common_window, composed
+from tncc.passes.taps import Taps, composed_weight, composed_window
 from tncc.passes.weighted_sum import LARGEST, UNIT, WeightedSum, quantum
 
 Array = npt.NDArray[Any]
@@ -164,26 +164,21 @@ def _over_windows(
 ) -> tuple[TrinaryConv2d, tuple[Array | None, Array | None]]:
     """The layer of the sums over whole windows, and the rows and columns of its operand that it reads."""
     operand = graph.types[inner.inputs[0]].shape
-    found, picked = [], []
+    found = []
     for axis in (0, 1):
         outer = Taps.of(pool, pool.kernel, inner.type.shape, pool.type.shape, axis)
-        taps = composed(outer, Taps.of(inner, inner.weight.shape[2:], operand, inner.type.shape, axis))
-        window = None if taps is None else common_window([taps])
-        if taps is None or window is None:
+        window = composed_window(outer, Taps.of(inner, inner.weight.shape[2:], operand, inner.type.shape, axis))
+        if window is None:
             raise _refusal(pool, f"where its windows reach into padding, they cover fewer sums of {inner.location}")
         found.append(window)
-        picked.append(taps.picked(window, operand[1 + axis]))
-    rows, columns = found
+    (rows, picked_rows), (columns, picked_columns) = found
     support = inner.weight.shape[1] * rows.kernel * columns.kernel
     nonzero = 0
     if support <= chip.axons**2 * 16:
-        weight = _added_up(inner.weight, pool.kernel, rows, columns)
+        windows_of_ones = np.ones((1, 1, *pool.kernel), np.int64)
+        weight = composed_weight(windows_of_ones, inner.weight.astype(np.int64), rows, columns)
         nonzero = int(np.count_nonzero(weight.reshape(len(weight), -1), axis=1).max())
-    location = inner.location
-    for op in before.ops:
-        if not isinstance(op, Constant):
-            location = location + op.location
-    location = location + pool.location
+    location = before.location(inner.location) + pool.location
     if support > chip.axons**2 * 16 or nonzero > chip.axons**2:
         raise FilterTooLarge(
             f"a mean of {pool.kernel[0]}x{pool.kernel[1]} sums of {inner.location} reads up to {support:,} spikes, far "
@@ -204,16 +199,7 @@ def _over_windows(
         pads=(rows.before, columns.before, rows.after, columns.after),
         dilations=(rows.dilation, columns.dilation),
     )
-    return layer, (picked[0], picked[1])
-
-
-def _added_up(weight: Array, kernel: tuple[int, int], rows: Window, columns: Window) -> Array:
-    """int64: the weight of every place of the window, of all kernels that cover it."""
-    found = np.zeros((*weight.shape[:2], rows.kernel, columns.kernel), np.int64)
-    for y in rows.places[0].reshape(kernel[0], -1):
-        for x in columns.places[0].reshape(kernel[1], -1):
-            found[:, :, y[:, None], x] += weight
-    return found
+    return layer, (picked_rows, picked_columns)
 
 
 def _refusal(pool: AveragePool2d, why: str) -> CompileError:

@@ -128,3 +128,25 @@ def common_window(parts: Sequence[Taps]) -> Window | None:
         indices.append(None if np.array_equal(found, np.arange(part.size)) else found)
     places = tuple((tap - first) // dilation for tap in taps)
     return Window(kernel, dilation, stride, -first, after, places, tuple(indices))
+
+
+def composed_window(outer: Taps, inner: Taps) -> tuple[Window, Array | None] | None:
+    """The window of windows over the results of others, and the elements of the operand that it is left of (None: all);
+    None where there is no such window."""
+    taps = composed(outer, inner)
+    window = None if taps is None else common_window([taps])
+    return None if taps is None or window is None else (window, taps.picked(window, inner.size))
+
+
+def composed_weight(outer: Array, inner: Array, rows: Window, columns: Window) -> Array:
+    """The weight [out, in, kernel] of composed windows: of every place, of all outer taps that reach it.
+
+    outer, inner: [out, in, kernel], broadcasting against each other in the first two; of one dtype.
+    """
+    channels = np.broadcast_shapes(outer.shape[:2], inner.shape[:2])
+    found = np.zeros((*channels, rows.kernel, columns.kernel), outer.dtype)
+    down, across = rows.places[0].reshape(outer.shape[2], -1), columns.places[0].reshape(outer.shape[3], -1)
+    for i, y in enumerate(down):
+        for j, x in enumerate(across):
+            found[:, :, y[:, None], x] += outer[:, :, i, j, None, None] * inner
+    return found

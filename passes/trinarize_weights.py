@@ -155,12 +155,6 @@ class TrinarizeWeights(Pass):
                 op.location,
                 "groups, or several smaller layers",
             )
-        if weight.size > MAX_WEIGHTS:
-            raise ModelTooLarge(
-                f"the layer has {weight.size:,} weights; up to {MAX_WEIGHTS:,} are taken",
-                op.location,
-                "groups, or several smaller layers",
-            )
         form = integer_form(weight, self.largest)
         if isinstance(form, int):
             raise _not_small(op, weight, form, self.largest)

@@ -88,7 +88,6 @@ class TickEngine(Engine):
         """`run` with arguments known to be good: overwrites `outputs`; adds to `sampled`, which parts share."""
         ticks = len(outputs)
         outputs[:] = 0
-        pins = None if pins is None else np.ascontiguousarray(pins)
         record = None if record is None else np.ascontiguousarray(record)
         columns, bounds = _by_tick(events, self.tick, ticks)
         order = potentials = sorted_probes = None

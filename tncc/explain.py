@@ -15,21 +15,30 @@ BEFORE, AFTER = "host, before the chip", "host, after the chip"
 FOLDED, WIRING = "folded into constants", "no core: it moves spikes, or does nothing to them"
 ABSORBED = "no core of its own: in the weights and thresholds of layers that read it, or its spikes never change"
 UNUSED, APPROXIMATED = "dropped: no output depends on it", "approximated by --trinarize twn, in its layer"
-MOVES = {
-    *("Cast", "CastLike", "Concat", "DepthToSpace", "DequantizeLinear", "Dropout", "Expand", "Flatten", "Gather"),
-    *(
-        "GatherND",
-        "Identity",
-        "Pad",
-        "QuantizeLinear",
-        "Reshape",
-        "Resize",
-        "Slice",
-        "SpaceToDepth",
-        "Split",
-        "Squeeze",
-    ),
-    *("Tile", "Transpose", "Unsqueeze", "Upsample"),
+MOVES = {  # operators that only move spikes, or change their type
+    "Cast",
+    "CastLike",
+    "Concat",
+    "DepthToSpace",
+    "DequantizeLinear",
+    "Dropout",
+    "Expand",
+    "Flatten",
+    "Gather",
+    "GatherND",
+    "Identity",
+    "Pad",
+    "QuantizeLinear",
+    "Reshape",
+    "Resize",
+    "Slice",
+    "SpaceToDepth",
+    "Split",
+    "Squeeze",
+    "Tile",
+    "Transpose",
+    "Unsqueeze",
+    "Upsample",
 }
 
 

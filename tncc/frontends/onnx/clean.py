@@ -35,11 +35,11 @@ from tncc.frontends.onnx.evaluate import (
 )
 from tncc.frontends.onnx.probes import BATCH, PROBES, Probe, attribute, initializers, replace_all, resolve_shapes
 from tncc.frontends.onnx.quantizers import lower_quantizers
+from tncc.ir.types import SPIKES_SUFFIX
 
 Array = npt.NDArray[Any]
 
 MAX_NODES = 100_000
-SIGNS = "/spikes"  # behind the name of a tensor of signs, the name of its spikes
 ELEMENT_TYPES = {  # of inputs
     getattr(onnx.TensorProto, name)
     for name in (
@@ -282,8 +282,9 @@ def _free_reserved_names(model: onnx.ModelProto, where: object) -> None:
         {tensor.name for tensor in model.graph.initializer}, *(node.output for node in model.graph.node)
     )
     renamed: dict[str, str] = {}
-    for name in sorted(name for name in taken if name.endswith(SIGNS) and name.removesuffix(SIGNS) in taken):
-        base = name.removesuffix(SIGNS)
+    behind = [name for name in taken if name.endswith(SPIKES_SUFFIX)]
+    for name in sorted(name for name in behind if name.removesuffix(SPIKES_SUFFIX) in taken):
+        base = name.removesuffix(SPIKES_SUFFIX)
         inner = next((each for each in (name, base) if each not in shown), None)
         if inner is None:
             raise InterfaceUnsupported(

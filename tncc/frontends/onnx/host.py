@@ -8,12 +8,12 @@ from dataclasses import replace
 import onnx
 
 from tncc.errors import BypassesChip, ModuleInvalid
-from tncc.frontends.onnx.clean import SIGNS, needed_nodes
+from tncc.frontends.onnx.clean import needed_nodes
 from tncc.frontends.onnx.probes import BATCH, initializers
 from tncc.ir.graph import Graph
 from tncc.ir.netlist import Port
 from tncc.ir.ops import Reshape
-from tncc.ir.types import TensorType
+from tncc.ir.types import SPIKES_SUFFIX, TensorType
 
 FLOAT = onnx.TensorProto.FLOAT
 
@@ -136,7 +136,7 @@ def _cut(
 
 def _tensor(name: str, types: Container[str]) -> str:
     """The model's tensor that a boundary name stands for."""
-    return name if name in types or not name.endswith(SIGNS) else name.removesuffix(SIGNS)
+    return name if name in types else name.removesuffix(SPIKES_SUFFIX)
 
 
 class _Boundary:
