@@ -63,7 +63,8 @@ def _emit(build: Builder, op: SpikingConv2d, bias: Array) -> None:
     weight, (out, per_group) = op.weight.astype(np.int64), op.weight.shape[:2]
     flat = weight.reshape(out, -1)
     own = np.where(bias > 0, flat.max(axis=1), -flat.min(axis=1))  # the largest weight of the bias's sign
-    largest = np.where(own >= np.abs(flat).max() // 2, own, np.abs(flat).max())
+    most = int(np.abs(flat).max())
+    largest = np.where(own >= max(1, most // 2), own, most)
     count = int((-(-np.abs(bias) // largest)).max())
     shares = np.clip(np.abs(bias)[:, None] - np.arange(count) * largest[:, None], 0, largest[:, None])
     added = np.zeros((out, count, *weight.shape[2:]), np.int64)

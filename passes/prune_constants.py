@@ -9,10 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from tncc.errors import ChipLimit
+from tncc.ir.axon_code import axon_code
 from tncc.ir.chip import Chip
 from tncc.ir.cone import trace
 from tncc.ir.graph import Graph
-from tncc.ir.interpreter import rewire, weight_bounds, weighted_sum
+from tncc.ir.interpreter import reachable_thresholds, rewire, weight_bounds, weighted_sum
 from tncc.ir.ops import Op, SpikingConv2d, integer_weight
 from tncc.passes.base import Module, Pass
 
@@ -36,17 +38,18 @@ class PruneConstants(Pass):
 
     def run(self, module: Module, chip: Chip) -> Module:
         assert isinstance(module, Graph)
-        return _without_dead(_without_constants(_without_repeats(module)))
+        return _without_dead(_without_constants(_without_repeats(module, chip)))
 
 
-def _without_repeats(graph: Graph) -> Graph:
+def _without_repeats(graph: Graph, chip: Chip) -> Graph:
     """Where a layer has one source channel several times, the first time gets all its weights."""
-    ops = [_join_repeats(graph, op) if isinstance(op, SpikingConv2d) else op for op in graph.ops]
+    ops = [_join_repeats(graph, op, chip) if isinstance(op, SpikingConv2d) else op for op in graph.ops]
     return graph.with_ops(ops)
 
 
-def _join_repeats(graph: Graph, op: SpikingConv2d) -> SpikingConv2d:
-    """The layer with weights on the first of every set of equal input channels of a convolution group only."""
+def _join_repeats(graph: Graph, op: SpikingConv2d, chip: Chip) -> SpikingConv2d:
+    """The layer with weights on the first of every set of equal input channels of a convolution group only; itself
+    where no axons make up their sums."""
     channels = _source_elements(graph, op.inputs[0])
     group = np.repeat(np.arange(op.groups), op.weight.shape[1])[:, None]
     if len(np.unique(np.hstack([group, channels[:, :1]]), axis=0)) == len(channels):
@@ -54,12 +57,17 @@ def _join_repeats(graph: Graph, op: SpikingConv2d) -> SpikingConv2d:
     _, firsts, same = np.unique(np.hstack([group, channels]), axis=0, return_index=True, return_inverse=True)
     first = firsts[same.reshape(-1)]
     out, per_group, *kernel = op.weight.shape
-    weight = op.weight.astype(np.int16).reshape(op.groups, out // op.groups, per_group, *kernel)
+    weight = op.weight.astype(np.int64).reshape(op.groups, out // op.groups, per_group, *kernel)
     for channel in np.flatnonzero(first != np.arange(first.size)):
         g, repeat = divmod(int(channel), per_group)
         weight[g, :, int(first[channel]) % per_group] += weight[g, :, repeat]
         weight[g, :, repeat] = 0
-    return _rewritten(op, weight.reshape(op.weight.shape), op.threshold)
+    weight = weight.reshape(op.weight.shape)
+    try:
+        axon_code(replace(op, weight=weight), chip)  # before 16 bits have to hold the sums
+    except ChipLimit:
+        return op
+    return _rewritten(op, weight, op.threshold)
 
 
 def _source_elements(graph: Graph, name: str) -> Array:
@@ -100,7 +108,7 @@ def _fold_inputs(op: SpikingConv2d, spikes: Array) -> SpikingConv2d:
     if not np.any(reads & (op.weight != 0)):
         return op
     share = weighted_sum(np.where(constant[:, None, None], spikes, 0)[None], op)[0]
-    return _rewritten(op, np.where(reads, 0, op.weight), op.threshold - share)
+    return _rewritten(op, np.where(reads, 0, op.weight), reachable_thresholds(op) - share)
 
 
 def _read_channels(op: SpikingConv2d, channels: Array) -> Array:

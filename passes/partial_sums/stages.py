@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tncc.ir.builder import Builder
+from tncc.ir.interpreter import reachable_thresholds
 from tncc.ir.location import Location
 from tncc.ir.ops import Concat, Gather, SpikingConv2d, integer_weight
 from tncc.ir.shapes import inner_tap
@@ -42,7 +43,7 @@ class _Stages:
     def emit(self) -> None:
         op, build, plan = self.op, self.build, self.plan
         if not plan.coarse.any() and not plan.fine.any():  # the thresholds leave nothing open
-            build.append(self._rewritten(op.output, op.threshold[plan.features] - self._offset()))
+            build.append(self._rewritten(op.output, self._on_digits()))
             return
         coarse = self._coarse() if plan.coarse.any() else None
         fine = self._fine(coarse) if plan.fine.any() else None
@@ -63,9 +64,10 @@ class _Stages:
         weight[self.plan.features], thresholds[self.plan.features] = 0, threshold
         return replace(self.op, output=output, weight=weight, threshold=thresholds, location=self.location)
 
-    def _offset(self) -> Array:
-        """int64 [filters, 1, 1]: the sum of a filter where it has no digit."""
-        found: Array = (self.plan.sign * self.plan.low).sum(axis=1).reshape(-1, 1, 1)
+    def _on_digits(self) -> Array:
+        """int64 [filters, 1, 1], or by position: the thresholds on what the digits add up to."""
+        without = (self.plan.sign * self.plan.low).sum(axis=1).reshape(-1, 1, 1)  # a filter's sum where no digit spikes
+        found: Array = reachable_thresholds(self.op)[self.plan.features] - without
         return found
 
     def _channels_of_parts(self) -> Array:
@@ -225,9 +227,8 @@ class _Stages:
             x = build.add(Concat, tuple(digits.name for digits in found), name, self.location, axis=0)
         x = self._picked(x, index.reshape(-1), f"{op.output}/of_filter")
         window = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1)}
-        threshold = op.threshold[plan.features].astype(np.int64) - self._offset()
         kernel = weight[:, :, None, None].astype(np.int16)
-        return self._layer(x, output, kernel, threshold, filters, window, self.remark)
+        return self._layer(x, output, kernel, self._on_digits(), filters, window, self.remark)
 
 
 def _count_within(counts: Array) -> Array:

@@ -39,7 +39,7 @@ def chip(axons: int, neurons: int = 16, **sizes: int) -> Chip:
 
 
 def random_layer(rng: np.random.Generator) -> tuple[SpikingConv2d, tuple[int, int, int]]:
-    """A layer of any window, groups and density, its thresholds anywhere, also differing by position."""
+    """A layer of any window, groups and density, its thresholds anywhere, also differing by position, out of reach."""
     groups = int(rng.choice([1, 1, 2, 3]))
     shape = (groups * int(rng.integers(1, 8)), int(rng.integers(3, 6)), int(rng.integers(3, 6)))
     kernel = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
@@ -60,6 +60,7 @@ def random_layer(rng: np.random.Generator) -> tuple[SpikingConv2d, tuple[int, in
     threshold = rng.integers(-count - 1, count + 2) if rng.random() < 0.5 else rng.integers(-2, 4, count.shape)
     if rng.random() < 0.3:
         threshold = threshold + rng.integers(-2, 3, layer.type.shape)
+        threshold[rng.random(threshold.shape) < 0.2] = rng.choice([np.iinfo(np.int32).min, np.iinfo(np.int32).max])
     return replace(layer, threshold=threshold.astype(np.int32)), shape
 
 

@@ -170,7 +170,11 @@ def test_a_filter_too_large_says_how_many_axons_its_weights_take() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 1 << 32), st.sampled_from([(0, 7), (-7, 0), (-8, 7), (-1, 1), (3, 7)]), st.booleans())
+@given(
+    st.integers(0, 1 << 32),
+    st.sampled_from([(0, 7), (-7, 0), (-8, 7), (-1, 1), (3, 7), (0, 1), (-1, 0)]),
+    st.booleans(),
+)
 def test_thresholds_beyond_a_leak(seed: int, weights: tuple[int, int], by_position: bool) -> None:
     """On a chip with leaks -15..15 only: what is left over comes from inputs that always spike."""
     rng = np.random.default_rng(seed)
