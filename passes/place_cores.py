@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from tncc.errors import PassMisplaced, PipelineInvalid
+from tncc.errors import ChipInvalid, PassMisplaced, PipelineInvalid
 from tncc.ir.chip import Chip
 from tncc.ir.netlist import Netlist
 from tncc.passes.base import Module, Pass
-from tncc.passes.placement.annealing import Effort, anneal
+from tncc.passes.placement.annealing import FARTHEST, Effort, anneal
 from tncc.passes.placement.traffic import read_traffic
 from tncc.passes.placement.wires import core_edges
 
@@ -51,8 +51,20 @@ class PlaceCores(Pass):
             raise PassMisplaced("place-cores takes a netlist of cores, not a graph of layers", self.name)
         if self.effort not in EFFORTS:
             raise PipelineInvalid(f"effort is {self.effort!r}; it is low, default or high", self.name)
+        for option, least in (("seed", 0), ("threads", 1)):
+            if getattr(self, option) < least:
+                raise PipelineInvalid(f"{option} is {getattr(self, option)}; it must be at least {least}", self.name)
         if not 0 <= self.crossing_hops <= 1000:
             raise PipelineInvalid(f"crossing-hops is {self.crossing_hops}; it lies in 0..1000", self.name)
+        for cores, chips in ((chip.width, chip.chips_x), (chip.height, chip.chips_y)):
+            hops = cores - 1 + (chips - 1) * self.crossing_hops
+            if hops > FARTHEST:
+                raise ChipInvalid(
+                    f"an edge of {cores:,} cores on {chips:,} chips is {hops:,} hops long where chip edges count as "
+                    f"{self.crossing_hops} more; up to {FARTHEST:,} are placed",
+                    self.name,
+                    "fewer chips in a row, or smaller crossing-hops",
+                )
         weight = read_traffic(Path(self.traffic), module) if self.traffic else None
         edges = core_edges(module.target_core, weight)
         x, y = anneal(edges, chip, EFFORTS[self.effort], self.seed, self.crossing_hops, self.threads)

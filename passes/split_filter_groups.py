@@ -70,25 +70,32 @@ def filter_too_large(op: SpikingConv2d, in_shape: tuple[int, ...], chip: Chip, l
 def _too_large(op: SpikingConv2d, axons: Array, limit: int, otherwise: str) -> FilterTooLarge:
     """The error for filters of more than `limit` axons. axons: int64 [features]; otherwise: what else would work."""
     worst = int(axons.argmax())
-    out, channels, height, width = op.weight.shape
+    channels, height, width = op.weight.shape[1:]
     support = f"{height}x{width}x{channels} = {height * width * channels}"
     weight = op.weight[worst]
     nonzero = np.count_nonzero(weight)
     each = int(axons[worst]) / nonzero
     inputs = int(limit / each)  # that about fit
-    full = height * width * channels * op.groups
-    enough = [g for g in range(1, channels * op.groups + 1) if channels * op.groups % g == 0 and out % g == 0]
-    enough = [g for g in enough if full // g <= inputs]
-    hint = f"groups >= {-(-full // inputs)} would fit"
-    if enough:
-        hint += f" ({enough[0]} divides the {channels * op.groups} input and {out} output channels)"
-    if height * width > inputs:
-        hint = f"a kernel of at most {inputs} taps would fit"
-    hint += f", or at most {inputs} nonzero weights a filter; {otherwise}"
+    hints = [_fewer_inputs(op, inputs), otherwise] if inputs else []
     filled = nonzero == height * width * channels
     what = f"filter support {support} inputs" if filled else f"filter {worst} has {nonzero} nonzero weights "
     what += "" if filled else f"(support {support}), which"
     if each > 1:
         what += f" with weights {weight.min()}..{weight.max()} of {each:.3g} axons each on average"
-        hint += "; or quantise the weights to fewer bits"
-    return FilterTooLarge(f"{what} exceeds the {limit} axons of a core", op.location, hint)
+        hints.append("or quantise the weights to fewer bits" if hints else "quantise the weights to fewer bits")
+    return FilterTooLarge(f"{what} exceeds the {limit} axons of a core", op.location, "; ".join(hints))
+
+
+def _fewer_inputs(op: SpikingConv2d, inputs: int) -> str:
+    """The hint for filters of which about so many inputs fit a core."""
+    out, channels, height, width = op.weight.shape
+    if height * width > inputs:
+        fits = f"a kernel of at most {inputs} taps would fit"
+    else:
+        channels *= op.groups
+        least = -(-height * width * channels // inputs)
+        fits = f"groups >= {least} would fit"
+        enough = (g for g in range(1, channels + 1) if channels % g == 0 and out % g == 0)
+        chosen = next((g for g in enough if height * width * channels // g <= inputs), 0)
+        fits += f" ({chosen} divides the {channels} input and {out} output channels)" if chosen else ""
+    return f"{fits}, or at most {inputs} nonzero weights a filter"

@@ -38,6 +38,7 @@ QUENCH = 0.05  # part of the moves that end a cooling at temperature 0
 MANY_CORES = 8192  # beyond so many, moves grow with the square root of the cores only, and there is one start
 LONG_START = 8  # that one is as long as all starts, or as so many
 MANY_EDGES = 48  # beyond so many a core, moves shrink as the edges grow
+FARTHEST = (1 << 14) - 1  # hops between places that the C code takes
 FREE, BLOCKED = -1, -2
 
 
@@ -63,7 +64,7 @@ def anneal(
     grid = _rows(chip, edges.cores)
     if edges.neighbor.size:
         many = edges.cores > MANY_CORES
-        with ThreadPoolExecutor(max(1, threads)) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             search = _Search(edges, chip, crossing_hops, seed, pool)
             starts, moves = effort.starts, effort.start_moves
             if many:

@@ -68,4 +68,6 @@ def _checked(spikes: Any, path: Path, netlist: Netlist) -> Array:
     counts = spikes.astype(np.float64)
     if not np.all(np.isfinite(counts)) or np.any(counts < 0):
         raise PipelineInvalid("the traffic file holds a count that is negative or not finite", path)
+    if np.any(counts > 1 << 63):
+        raise PipelineInvalid("the traffic file holds a count of more than 2^63", path)
     return counts

@@ -43,7 +43,7 @@ def core_edges(target_core: Array, weight: Array | None = None) -> Edges:
     sums = np.bincount(edge.reshape(-1), weights=np.concatenate((counts, counts)), minlength=keys.size)
     greatest = float(sums.max(initial=0.0))
     if greatest > GREATEST_WEIGHT or np.any(sums != np.rint(sums)):
-        sums = np.maximum(np.rint(sums * (GREATEST_WEIGHT / greatest)), 1.0)
+        sums = np.maximum(np.rint(sums / greatest * GREATEST_WEIGHT), 1.0)
     first = np.searchsorted(keys, np.arange(cores + 1) * cores).astype(np.int64)
     return Edges(first, (keys % max(cores, 1)).astype(np.int32), sums.astype(np.int32))
 

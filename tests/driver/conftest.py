@@ -48,7 +48,7 @@ def small_model(weight_scale: float = 1.0, second: str = "trinary") -> onnx.Mode
     b1 = (rng.integers(-3, 3, size=8) + 0.5).astype(np.float32)
     b2 = (rng.integers(-3, 3, size=16) + 0.5).astype(np.float32)
     zero = np.array(0, np.float32)
-    values = {"w0": w0, "w1": w1, "w2": w2, "b1": b1, "b2": b2, "zero": zero, "vote": np.array([0, 4, 4], np.int64)}
+    values = {"w0": w0, "w1": w1, "w2": w2, "b1": b1, "b2": b2, "zero": zero, "vote": np.array([0, 4, 64], np.int64)}
     nodes = [
         helper.make_node("Conv", ["image", "w0"], ["a0"], name="Conv_0", pads=[1, 1, 1, 1]),
         helper.make_node("GreaterOrEqual", ["a0", "zero"], ["c0"], name="Compare_0"),
@@ -74,7 +74,6 @@ def small_model(weight_scale: float = 1.0, second: str = "trinary") -> onnx.Mode
         helper.make_node("ReduceSum", ["r", "axis"], ["scores2"], name="ReduceSum_0", keepdims=0),
         helper.make_node("Identity", ["scores2"], ["scores"], name="Identity_0"),
     ]
-    values["vote"] = np.array([0, 4, 64], np.int64)
     values["axis"] = np.array([2], np.int64)
     graph = helper.make_graph(
         nodes,

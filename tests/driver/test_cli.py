@@ -56,6 +56,35 @@ def test_compile_run_inspect_verify(cli, model_path: Path, images: np.ndarray, t
     assert cli("verify", model_path, "chip.tnbin", "--input", data).out == "equal: 40 frames, 160 output values\n"
 
 
+def test_defective_cores_stay_free(cli, model_path: Path, tmp_path: Path) -> None:
+    text = "# x y, or chip_x chip_y x y\n0 0\n\n1 0 2 63  # on the other chip\n65 1\n"
+    (tmp_path / "defects.txt").write_text(text)
+    arguments = ("compile", model_path, "--chips", "2x1", "--defects", tmp_path / "defects.txt")
+    result = cli(*arguments, "-o", tmp_path / "chip.tnbin", "--effort", "low")
+    assert result.code == 0, result.err
+    program = tncc.load(tmp_path / "chip.tnbin")
+    defects = {(0, 0), (66, 63), (65, 1)}
+    assert {tuple(place) for place in program.metadata["defects"]} == defects
+    assert not defects & set(zip(program.config.core_x.tolist(), program.config.core_y.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"1 2\n3\n", "error: PATH:2: '3' is not 'x y' or 'chip_x chip_y x y'\n"),
+        (b"1 -2\n", "error: PATH:1: '1 -2' is not 'x y' or 'chip_x chip_y x y'\n"),
+        (b"0 0 64 3\n", "error: PATH:1: core 64 3 lies outside a chip of 64 x 64 cores\n  hint: "),
+        (b"\xff\xfe", "error: PATH: not a text file\n"),
+        (b"64 0", "error[E404]: defective core (64, 0) lies outside the 64 x 64 mesh\n"),
+    ],
+)
+def test_defects_that_are_none(cli, model_path: Path, tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "defects.txt"
+    path.write_bytes(content)
+    result = cli("compile", model_path, "--defects", path, "-o", tmp_path / "chip.tnbin")
+    assert (result.code, result.err.startswith(message.replace("PATH", str(path)))) == (2, True), result.err
+
+
 def test_missed_accuracy_exits_with_1(cli, chip_path: Path, images: np.ndarray, tmp_path: Path) -> None:
     wrong = (tncc.load(chip_path).run(images).argmax(axis=1) + 1) % 4
     data, labels = save(tmp_path / "x.npy", images), save(tmp_path / "y.npy", wrong)

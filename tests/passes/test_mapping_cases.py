@@ -274,6 +274,7 @@ def test_traffic_weighs_connections(tmp_path: Path) -> None:
         (np.zeros(3), "the traffic file holds float64[3]; expected numbers [32] or [32, 8]"),
         (np.full(32, -1), "the traffic file holds a count that is negative or not finite"),
         (np.full((32, 8), np.nan), "the traffic file holds a count that is negative or not finite"),
+        (np.full((32, 8), 1e308), "the traffic file holds a count of more than 2^63"),
         (b"not an array", "cannot read the traffic file: "),
         (None, "cannot read the traffic file: "),
     ],
@@ -289,6 +290,30 @@ def test_bad_traffic_files(tmp_path: Path, content: object, message: str) -> Non
     with pytest.raises(CompileError) as error:
         PlaceCores(traffic=str(path)).run(netlist, netlist.chip)
     assert error.value.message.startswith(message) and error.value.location == str(path)
+
+
+def test_traffic_counts_by_its_proportions(tmp_path: Path) -> None:
+    """However small the counts are."""
+    netlist = random_netlist(replace(TINY, mesh_x=10, mesh_y=10))
+    sent = np.random.default_rng(0).integers(0, 4, netlist.target_core.shape)
+    edges = [core_edges(netlist.target_core, sent * scale) for scale in (1e12, 1e-310)]
+    np.testing.assert_allclose(edges[0].weight, edges[1].weight, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "chip", "message"),
+    [
+        ({"seed": -1}, {}, "seed is -1; it must be at least 0"),
+        ({"threads": 0}, {}, "threads is 0; it must be at least 1"),
+        ({"crossing_hops": 1001}, {}, "crossing-hops is 1001; it lies in 0..1000"),
+        ({}, {"chips_x": 250}, "an edge of 16,000 cores on 250 chips is 17,991 hops long where chip edges count"),
+        ({"crossing_hops": 1000}, {"chips_y": 32}, "an edge of 2,048 cores on 32 chips is 33,047 hops long"),
+    ],
+)
+def test_options_out_of_range(options: dict[str, int], chip: dict[str, int], message: str) -> None:
+    with pytest.raises(CompileError) as error:
+        PlaceCores(**options).run(random_netlist(TINY), Chip(axons=8, neurons=8, **chip))  # type: ignore[arg-type]
+    assert error.value.message.startswith(message)
 
 
 @pytest.mark.parametrize("effort", ["low", "default", "high"])

@@ -162,6 +162,15 @@ def test_inputs_a_core(bits: int, inputs: int) -> None:
         assert check_equal(layer(inputs + 1), Chip(), frames=32).n_cores > 1
 
 
+def test_a_filter_too_large_for_a_single_weight() -> None:
+    """One weight takes more axons than may be used: no number of inputs fits."""
+    graph = Graph("layer", (Value("x", spikes(30, 1, 1)),), (filters(list(range(1, 31))),), ("y",))
+    with pytest.raises(CompileError) as error:
+        run_pipeline(graph, Chip(), "split-filter-groups{max-axons=1}")
+    assert error.value.message.endswith("of 3.17 axons each on average exceeds the 1 axons of a core")
+    assert error.value.hint == "quantise the weights to fewer bits"
+
+
 def test_a_filter_too_large_says_how_many_axons_its_weights_take() -> None:
     op = filters([-1] * 70 + [7, -8, 1, 2])
     graph = Graph("layer", (Value("x", spikes(74, 1, 1)),), (op,), ("y",))

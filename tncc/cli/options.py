@@ -88,5 +88,8 @@ def load_defects(path: Path, mesh_x: int, mesh_y: int) -> list[tuple[int, int]]:
         if len(words) not in (2, 4) or not all(re.fullmatch(r"\d{1,6}", word) for word in words):
             raise InputError(f"{line.strip()!r} is not 'x y' or 'chip_x chip_y x y'", f"{path}:{number}")
         chip_x, chip_y, x, y = (int(w) for w in (words if len(words) == 4 else ["0", "0", *words]))
+        if len(words) == 4 and not (x < mesh_x and y < mesh_y):
+            message = f"core {x} {y} lies outside a chip of {mesh_x} x {mesh_y} cores"
+            raise InputError(message, f"{path}:{number}", "two numbers alone, 'x y', count across all chips")
         found.append((chip_x * mesh_x + x, chip_y * mesh_y + y))
     return found
