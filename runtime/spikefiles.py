@@ -241,8 +241,9 @@ def write_spikes(path: str | Path, spikes: Spikes, config: ChipConfig, ticks: in
     ticks: how many were run; CONNPIN has one record for each. Raises InputError for what the format cannot hold and
     where the file cannot be written.
     """
-    path = Path(path)
-    encoding = format or FORMATS.get(path.suffix.lower())
+    encoding = format or output_format(path)
+    if encoding not in FORMATS.values():
+        raise InputError(f"no spike file is written in the format {encoding!r}", path, ", ".join(FORMATS.values()))
     if encoding == "RAWO6":
         body = np.stack(_records(spikes, config), axis=1).astype(">i4").tobytes()
         data = _head("RAWO6", {"defaultDestinationDelay": 1}) + bytes([HEADER_END]) + body
@@ -251,16 +252,25 @@ def write_spikes(path: str | Path, spikes: Spikes, config: ChipConfig, ticks: in
         order = np.lexsort((pin, spikes.tick))
         body = connpin.write(spikes.tick[order], pin[order], ticks, config.output_pins)
         data = _head("CONNPIN", connpin.header(config.output_pins)) + bytes([HEADER_END]) + body
-    elif encoding == "TEXT":
+    else:
         keys = ("srcTime", "srcCore", "srcNeuron", "destCore", "destAxon", "destDelay")
         rows = np.stack(_records(spikes, config), axis=1).tolist()
         lines = (json.dumps({"spike": dict(zip(keys, row, strict=True))}, separators=(",", ":")) + "\n" for row in rows)
         data = _head("TEXT", {"version": "sfto1.0", "defaultDestinationDelay": 1}) + "".join(lines).encode()
-    else:
-        known = ", ".join(f"{suffix} ({name})" for suffix, name in FORMATS.items())
-        raise InputError(f"cannot tell the spike format from the name {path.name}", path, f"known suffixes: {known}")
     with replacing(path) as file:
         file.write(data)
+
+
+def output_format(path: str | Path) -> str:
+    """The format of an output spike file by its name's suffix. Raises InputError for suffixes that are not known."""
+    path = Path(path)
+    try:
+        return FORMATS[path.suffix.lower()]
+    except KeyError:
+        known = ", ".join(f"{suffix} ({name})" for suffix, name in FORMATS.items())
+        raise InputError(
+            f"cannot tell the spike format from the name {path.name}", path, f"known suffixes: {known}"
+        ) from None
 
 
 def _records(spikes: Spikes, config: ChipConfig) -> list[Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -24,8 +25,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path))
     temporary: Path | None = None
     try:
-        if target.exists() and not (target.is_file() or target.is_dir()):
-            with target.open("wb") as file:
+        if _is_stream(path):
+            with Path(path).open("wb") as file:
                 yield file
             return
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
@@ -41,6 +42,24 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _is_stream(path: str | os.PathLike[str]) -> bool:
+    """A pipe or a device. It is opened by the name given: /dev/stdout is a link to a pipe without a name of its own."""
+    place = Path(path)
+    return place.exists() and not (place.is_file() or place.is_dir())
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Raises InputError where `replacing` would, so that long work does not end in a name that cannot be written."""
+    target = Path(os.path.realpath(path))
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not _is_stream(path):
+            tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise InputError(f"cannot write the file: {error.strerror or error}", path) from error
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -190,6 +192,37 @@ def test_unwritable_output(cli, model_path: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("option", ["-o", "--html"])
+def test_where_to_write_is_checked_before_compiling(cli, model_path: Path, tmp_path: Path, option: str) -> None:
+    def passes_run(target: Path) -> tuple[int, str]:
+        result = cli("compile", model_path, "-o", tmp_path / "x.tnbin", option, target, "--print-ir-after", "all")
+        return result.code, result.err
+
+    assert passes_run(tmp_path) == (2, f"error: {tmp_path}: cannot write the file: Is a directory\n")
+    assert passes_run(tmp_path / "no" / "x") == (
+        2,
+        f"error: {tmp_path / 'no' / 'x'}: cannot write the file: No such file or directory\n",
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_pipes(chip_path: Path, images: np.ndarray, tmp_path: Path) -> None:
+    """Data comes from a pipe and goes to one; a reader that leaves, or was never there, is no traceback."""
+    data = save(tmp_path / "data.npy", images).read_bytes()
+
+    def run(command: str, **streams: Any) -> subprocess.CompletedProcess[bytes]:
+        line = f"{sys.executable} -m tncc {command}"
+        return subprocess.run(["bash", "-c", line], capture_output=True, check=False, **streams)
+
+    done = run(f"run {chip_path} --input /dev/stdin -o /dev/stderr", input=data)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(np.load(io.BytesIO(done.stderr)), tncc.load(chip_path).run(images))
+    done = run(f"run {chip_path} --input /dev/stdin", input=data[:300])
+    assert (done.returncode, done.stderr[:57]) == (2, b"error: /dev/stdin: the .npy file is truncated or damaged ")
+    done = run(f"inspect {chip_path} >&-")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def test_data_files_that_cannot_be_read(cli, chip_path: Path, images: np.ndarray, tmp_path: Path) -> None:
     data = tmp_path / "data.npy"
 
@@ -237,6 +270,14 @@ def test_data_files_that_cannot_be_read(cli, chip_path: Path, images: np.ndarray
             "a pipeline of your own cannot be combined",
         ),
         (["inspect", "{chip}", "--svg", "x.svg"], "--svg goes with --placement or --traffic"),
+        (["inspect", "{chip}", "--input", "x.npy"], "--input goes with --cost, --traffic or --html"),
+        (["inspect", "{chip}", "--voltage", "1"], "--voltage goes with --cost or --html"),
+        (["compile", ""], "Invalid value for 'MODEL': the name of the file is empty"),
+        (
+            ["run", "{chip}", "--spikes", "x.sfti", "--ticks", "9", "--spikes-out", "x.foo"],
+            "cannot tell the spike format",
+        ),
+        (["run", "{chip}", "--spikes", "x.sfti", "--ticks", "9", "--spikes-out", "no/x.sfro"], "cannot write the file"),
         (["frobnicate"], "No such command 'frobnicate'"),
     ],
 )

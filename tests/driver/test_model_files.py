@@ -41,7 +41,11 @@ def test_import_run_export(cli, files: Path, engine: str) -> None:
     found = read_recording(out)
     spikes = set(zip(found.tick.tolist(), found.core.tolist(), found.neuron.tolist(), strict=True))
     assert {(1, 1, 2), (4, 1, 2)} <= spikes
-    assert json.loads(run.out)["recorded_spikes"] == len(found.tick)
+    report = json.loads(run.out)
+    assert report["recorded_spikes"] == len(found.tick)
+    totals = {"spikes", "synaptic_events", "hops", "core_spikes", "per_tick_max", "predicted", "wiring_sha256"}
+    assert not totals & report.keys()
+    assert totals <= json.loads(cli("run", chip, *arguments, "--engine", engine, "--json", "--stats").out).keys()
 
     assert cli("export", chip, "-o", files / "again.json", "--format", "truenorth").code == 0
     assert cli("import", files / "again.json", "-o", files / "again.tnbin", "--placement", "place-cores").code == 0

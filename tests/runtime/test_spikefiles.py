@@ -278,6 +278,8 @@ def test_unfit_output(tmp_path):
         write_spikes(tmp_path / "out.sfcp", spikes_of(CHIP, "all"), CHIP, 12)
     with pytest.raises(InputError, match=r"known suffixes: \.sfro \(RAWO6\)"):
         write_spikes(tmp_path / "out.dat", spikes_of(CHIP), CHIP, 12)
+    with pytest.raises(InputError, match="no spike file is written in the format 'RAWI3'"):
+        write_spikes(tmp_path / "out.dat", spikes_of(CHIP), CHIP, 12, "RAWI3")
     with pytest.raises(InputError, match="cannot write the file"):
         write_spikes(tmp_path / "none" / "out.sfro", spikes_of(CHIP), CHIP, 12)
     assert not list(tmp_path.iterdir())

@@ -58,7 +58,8 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # names that are not UTF-8, terminals that are not
     try:
         code = cli.main(standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is where our caller closed it: `tncc run ... >&-`
+            sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         code = EXIT_BAD_INPUT

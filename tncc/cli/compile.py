@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from tncc.cli.options import echo_json, existing, grid, load_array, load_defects
+from tncc.cli.options import echo_json, file, grid, load_array, load_defects
 
 
 @click.command("compile")
-@click.argument("model", type=existing)
-@click.option("-o", "--output", type=existing, help="File to write.  [default: chip.tnbin; with --stop-after, chip.tn]")
+@click.argument("model", type=file)
+@click.option("-o", "--output", type=file, help="File to write.  [default: chip.tnbin; with --stop-after, chip.tn]")
 @click.option(
     "--input-fanout",
     type=click.Choice(["host", "splitters"]),
@@ -22,13 +22,31 @@ from tncc.cli.options import echo_json, existing, grid, load_array, load_defects
 @click.option(
     "--chips", callback=grid, default="1x1", metavar="CxR", show_default=True, help="Array of chips, columns x rows."
 )
-@click.option("--defects", type=existing, help="File of cores not to use: 'x y' or 'chip_x chip_y x y' a line.")
-@click.option("--effort", type=click.Choice(["low", "default", "high"]), default="default", show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option("--defects", type=file, help="File of cores not to use: 'x y' or 'chip_x chip_y x y' a line.")
 @click.option(
-    "--traffic", type=existing, metavar="FILE", help="Place by measured spikes: what run --stats --json printed."
+    "--effort",
+    type=click.Choice(["low", "default", "high"]),
+    default="default",
+    show_default=True,
+    help="How long to search for a placement.",
 )
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="Seed of the placement.",
+)
+@click.option("--traffic", type=file, metavar="FILE", help="Place by measured spikes: what run --stats --json printed.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Of the placement; the result does not depend on it.",
+)
 @click.option(
     "--trinarize",
     type=click.Choice(["exact", "twn"]),
@@ -36,8 +54,8 @@ from tncc.cli.options import echo_json, existing, grid, load_array, load_defects
     show_default=True,
     help="exact refuses weights that are not trinary; twn approximates them.",
 )
-@click.option("--calibrate", type=existing, metavar="DATA.npy", help="Data for --trinarize twn.")
-@click.option("--labels", type=existing, metavar="LABELS.npy", help="Classes of that data: report both accuracies.")
+@click.option("--calibrate", type=file, metavar="DATA.npy", help="Data for --trinarize twn.")
+@click.option("--labels", type=file, metavar="LABELS.npy", help="Classes of that data: report both accuracies.")
 @click.option(
     "--rounding",
     type=click.Choice(["exact", "nearest"]),
@@ -52,13 +70,13 @@ from tncc.cli.options import echo_json, existing, grid, load_array, load_defects
 )
 @click.option("--pipeline", metavar="TEXT", help="Passes to run, in place of the default pipeline.")
 @click.option("--print-ir-after", multiple=True, metavar="PASS|all", help="Print the IR on stderr after a pass.")
-@click.option("--dump-dir", type=existing, help="Folder that gets the IR after every pass.")
-@click.option("--start-from", type=existing, metavar="FILE.tn", help="Start from this IR instead of the model's graph.")
+@click.option("--dump-dir", type=file, metavar="DIR", help="Folder that gets the IR after every pass.")
+@click.option("--start-from", type=file, metavar="FILE.tn", help="Start from this IR instead of the model's graph.")
 @click.option("--stop-after", metavar="PASS", help="Stop after a pass; the output is then the IR's text (.tn).")
 @click.option("--check-semantics", is_flag=True, help="Compare outputs before and after every exact pass.")
 @click.option("--time-passes", is_flag=True, help="Print the time of every pass on stderr.")
 @click.option("--explain", is_flag=True, help="Print on stderr what became of every ONNX node.")
-@click.option("--html", type=existing, metavar="FILE", help="Write a report with pictures, as inspect --html does.")
+@click.option("--html", type=file, metavar="FILE", help="Write a report with pictures, as inspect --html does.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     model: Path,
@@ -88,6 +106,7 @@ def command(
 ) -> None:
     """Compile an ONNX MODEL into a chip configuration (.tnbin)."""
     from tncc.compiler import Debugging, Options, compile_model
+    from tncc.files import check_writable, write_text
     from tncc.ir.chip import Chip
     from tncc.ir.text_files import save_text
     from tncc.progress import progress
@@ -110,9 +129,12 @@ def command(
     debugging = Debugging(
         print_ir_after, dump_dir, start_from, stop_after, check_semantics, lambda text: click.echo(text, err=True)
     )
+    output = output or Path("chip.tn" if stop_after else "chip.tnbin")
+    for target in (output, html):
+        if target:
+            check_writable(target)
     with progress("compiling", len(options.passes())) as update:
         result = compile_model(model, options, debugging, lambda name, index, total: update(index, name))
-    output = output or Path("chip.tnbin" if result.program else "chip.tn")
     if result.program is None:
         save_text(result.module, output)
         click.echo(f"stopped after {stop_after}: wrote {output}", err=True)
@@ -133,7 +155,6 @@ def command(
             click.echo(f"{row.node:{widths[0]}}  {row.operator:{widths[1]}}  {row.became}", err=True)
     if html:
         from tncc.cost.estimate import estimate
-        from tncc.files import write_text
         from tncc.html_report import html_report
 
         write_text(html, html_report(result.program, output.name, estimate(result.program)))

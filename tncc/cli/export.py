@@ -6,13 +6,20 @@ from pathlib import Path
 
 import click
 
-from tncc.cli.options import existing
+from tncc.cli.options import file
 
 
 @click.command("export")
-@click.argument("chip", type=existing)
-@click.option("-o", "--output", type=existing, required=True, help="File to write.")
-@click.option("--format", "format_", type=click.Choice(["truenorth"]), default="truenorth", show_default=True)
+@click.argument("chip", type=file)
+@click.option("-o", "--output", type=file, required=True, help="File to write.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["truenorth"]),
+    default="truenorth",
+    show_default=True,
+    help="IBM's model file.",
+)
 def command(chip: Path, output: Path, format_: str) -> None:
     """Export a compiled CHIP as an IBM TrueNorth model file (.json)."""
     import tncc

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tncc.cli.options import echo_json, existing
+from tncc.cli.options import echo_json, file
 from tncc.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,17 +20,15 @@ PIPE_WIDTH = 240  # characters a table may take where no terminal limits it
 
 
 @click.command("inspect")
-@click.argument("chip", type=existing, default="chip.tnbin")
+@click.argument("chip", type=file, default="chip.tnbin")
 @click.option("--placement", is_flag=True, help="Draw the mesh: which layer sits on which core.")
-@click.option("--svg", type=existing, metavar="FILE", help="With --placement or --traffic: write the picture as SVG.")
-@click.option("--png", type=existing, metavar="FILE", help="As --svg, as PNG (extra: viz).")
+@click.option("--svg", type=file, metavar="FILE", help="With --placement or --traffic: write the picture as SVG.")
+@click.option("--png", type=file, metavar="FILE", help="As --svg, as PNG (extra: viz).")
 @click.option("--cores", is_flag=True, help="Table of cores: place, layer, axons, neurons, synapses.")
 @click.option("--layers", is_flag=True, help="Table of layers: cores, tiles, copies, use of axons and neurons.")
 @click.option("--traffic", is_flag=True, help="Hop histogram and link loads.")
 @click.option("--cost", is_flag=True, help="Predicted frames/s and power (docs/cost.md).")
-@click.option(
-    "--input", "data", type=existing, metavar="DATA.npy", help="With --cost, --traffic or --html: frames to run."
-)
+@click.option("--input", "data", type=file, metavar="DATA.npy", help="With --cost, --traffic or --html: frames to run.")
 @click.option("--tick-rate", type=float, metavar="HZ", help="With --cost or --html: ticks/s; default the highest.")
 @click.option("--voltage", type=float, metavar="V", help="With --cost or --html: the supply; default 1.0.")
 @click.option(
@@ -38,7 +36,7 @@ PIPE_WIDTH = 240  # characters a table may take where no terminal limits it
     type=click.Choice(["vision", "speech"]),
     help="With --cost or --html, without --input: whose published activity to assume; default by the input's shape.",
 )
-@click.option("--html", type=existing, metavar="FILE", help="Write a report with pictures: one self-contained page.")
+@click.option("--html", type=file, metavar="FILE", help="Write a report with pictures: one self-contained page.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def command(
     chip: Path,
@@ -63,11 +61,12 @@ def command(
     wanted = {"--input": data, "--tick-rate": tick_rate, "--voltage": voltage, "--like": like}
     given = [name for name, value in wanted.items() if value is not None]
     if given and not (cost or html or (traffic and given == ["--input"])):
-        raise InputError(f"{given[0]} goes with --cost or --html")
+        traffic_too = ", --traffic" if given == ["--input"] else ""
+        raise InputError(f"{given[0]} goes with --cost{traffic_too} or --html")
     if like and data:
         raise InputError("--like assumes an activity, --input measures it: give one of them")
-    for name, file in (("--svg", svg), ("--png", png)):
-        if file and not (placement or traffic):
+    for name, target in (("--svg", svg), ("--png", png)):
+        if target and not (placement or traffic):
             raise InputError(f"{name} goes with --placement or --traffic")
     program = tncc.load(chip)
     found = _cost(program, data, tick_rate, voltage, like) if cost or html else None

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from tncc.cli.options import existing
+from tncc.cli.options import file
 
 
 @click.command("opt")
-@click.argument("file", type=existing)
+@click.argument("file", type=file)
 @click.option(
     "--pipeline", required=True, metavar="TEXT", help="Passes to run, as in 'canonicalize, place-cores{seed=1}'."
 )
-@click.option("-o", "--output", type=existing, metavar="FILE.tn", help="Write here instead of stdout.")
+@click.option("-o", "--output", type=file, metavar="FILE.tn", help="Write here instead of stdout.")
 @click.option("--print-ir-after", multiple=True, metavar="PASS|all", help="Print the IR on stderr after a pass.")
 @click.option("--check-semantics", is_flag=True, help="Compare outputs before and after every exact pass.")
 @click.option("--time-passes", is_flag=True, help="Print the time of every pass on stderr.")

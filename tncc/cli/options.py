@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -19,8 +20,10 @@ Array = npt.NDArray[Any]
 NPY_MAGIC = b"\x93NUMPY"
 
 
-def existing(path: str) -> Path:
-    """The path as it is: whether it can be opened is told by whoever opens it, in one voice."""
+def file(path: str) -> Path:
+    """Option type: the path as it is. Whether it can be opened is told by whoever opens it, in one voice."""
+    if not path:
+        raise click.BadParameter("the name of the file is empty")
     return Path(path)
 
 
@@ -40,20 +43,24 @@ def echo_json(document: dict[str, Any]) -> None:
 
 
 def load_array(path: Path) -> Array:
-    """A .npy file, memory-mapped and never unpickled. Raises InputError naming the file."""
+    """A .npy file, memory-mapped (from a pipe: read) and never unpickled. Raises InputError naming the file."""
     pickled = InputError(
         "the file holds pickled Python objects, which are not read",
         path,
         hint="save a plain numeric array with numpy.save(path, array, allow_pickle=False)",
     )
     try:
-        with path.open("rb") as file:
-            magic = file.read(len(NPY_MAGIC))
+        with path.open("rb") as stream:
+            magic = stream.read(len(NPY_MAGIC))
+            streamed = magic + stream.read() if magic == NPY_MAGIC and not path.is_file() else None  # a pipe
         if magic.startswith(b"PK"):
             raise InputError("holds several arrays (.npz); one .npy array is needed", path)
         if magic != NPY_MAGIC:
             raise pickled if magic.startswith(b"\x80") else InputError("not a .npy file", path)
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if streamed is None:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+        else:
+            array = np.load(io.BytesIO(streamed), allow_pickle=False)
     except OSError as error:
         raise InputError(f"cannot read the file: {error.strerror or error}", path) from error
     except (ValueError, EOFError, SyntaxError, OverflowError, TypeError) as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tncc.cli import EXIT_CHECK_FAILED
-from tncc.cli.options import echo_json, existing, load_array, reading
+from tncc.cli.options import echo_json, file, load_array, reading
 from tncc.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,24 +17,32 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("chip", type=existing)
-@click.option("--input", "data", type=existing, metavar="DATA.npy", help="Frames [N, ...]: float32 or uint8.")
-@click.option("-o", "--output", type=existing, metavar="OUT.npy", help="Write the model's outputs.")
-@click.option("--labels", type=existing, metavar="LABELS.npy", help="Class labels [N]: print the accuracy.")
+@click.argument("chip", type=file)
+@click.option("--input", "data", type=file, metavar="DATA.npy", help="Frames [N, ...]: float32 or uint8.")
+@click.option("-o", "--output", type=file, metavar="OUT.npy", help="Write the model's outputs.")
+@click.option("--labels", type=file, metavar="LABELS.npy", help="Class labels [N]: print the accuracy.")
 @click.option(
     "--expect-accuracy",
     type=click.FloatRange(0, 1),
     metavar="P",
     help="Exit with 1 where the accuracy (0 to 1) is below P.",
 )
-@click.option("--spikes", type=existing, metavar="IN.sfti", help="Raw spikes in (.sfti, RAWI3, CONNPIN).")
-@click.option("--ticks", type=click.IntRange(1, 10**9), help="Ticks to run, with --spikes.")
-@click.option("--spikes-out", type=existing, metavar="OUT.sfro", help="Recorded spikes out (.sfro, .sfcp, .txt).")
+@click.option("--spikes", type=file, metavar="IN.sfti", help="Raw spikes in (.sfti, RAWI3, CONNPIN).")
+@click.option("--ticks", type=click.IntRange(1, 10**9), metavar="N", help="Ticks to run, with --spikes.")
+@click.option("--spikes-out", type=file, metavar="OUT.sfro", help="Recorded spikes out (.sfro, .sfcp, .txt).")
 @click.option(
     "--monitor", default="outputs", show_default=True, metavar="all|outputs|FILTER.json", help="What to record."
 )
-@click.option("--engine", type=click.Choice(["auto", "batch", "tick", "numpy"]), default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True)
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "batch", "tick", "numpy"]),
+    default="auto",
+    show_default=True,
+    help="What simulates the chip; all give the same outputs.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 256), metavar="N", default=1, show_default=True, help="Of the engine."
+)
 @click.option("--stats", is_flag=True, help="Count spikes, synaptic events and hops; predict the cost.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -73,7 +81,7 @@ def command(
         assert data is not None
         report, passed = _run_frames(program, data, output, labels, expect_accuracy, engine, threads, stats)
     if not stats:
-        for key in ("spikes", "synaptic_events", "hops", "predicted", "core_spikes", "wiring_sha256"):
+        for key in ("spikes", "synaptic_events", "hops", "per_tick_max", "predicted", "core_spikes", "wiring_sha256"):
             report.pop(key, None)
     if as_json:
         echo_json(report)

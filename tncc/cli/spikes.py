@@ -10,6 +10,7 @@ from tncc.cost.model import predict
 from tncc.cost.physics import NOMINAL_TICK_RATE_HZ
 from tncc.cost.workload import from_stats
 from tncc.errors import InputError
+from tncc.files import check_writable
 from tncc.ir.routing import wiring_sha256
 from tncc.program import Program
 from tncc.runtime import spikefiles
@@ -27,6 +28,9 @@ def run_spikes(
     """
     if ticks is None:
         raise InputError("--spikes needs --ticks N")
+    if target is not None:
+        spikefiles.output_format(target)
+        check_writable(target)
     config = program.config
     events = spikefiles.read_events(source, config)
     chip = make_engine(engine, config, threads)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from tncc.cli.options import existing
+from tncc.cli.options import file
 
 
 @click.command("train")
-@click.argument("config", type=existing, metavar="CONFIG.toml")
+@click.argument("config", type=file, metavar="CONFIG.toml")
 def command(config: Path) -> None:
     """Train a trinary spiking network as CONFIG.toml says (needs the extra: pip install 'tncc[train]')."""
     from tncc.train.config import run

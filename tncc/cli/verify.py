@@ -7,15 +7,23 @@ from pathlib import Path
 import click
 
 from tncc.cli import EXIT_CHECK_FAILED
-from tncc.cli.options import echo_json, existing, load_array, reading
+from tncc.cli.options import echo_json, file, load_array, reading
 
 
 @click.command("verify")
-@click.argument("model", type=existing)
-@click.argument("chip", type=existing)
-@click.option("--input", "data", type=existing, required=True, metavar="DATA.npy", help="Frames [N, ...].")
-@click.option("--engine", type=click.Choice(["auto", "batch", "tick", "numpy"]), default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True)
+@click.argument("model", type=file)
+@click.argument("chip", type=file)
+@click.option("--input", "data", type=file, required=True, metavar="DATA.npy", help="Frames [N, ...].")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "batch", "tick", "numpy"]),
+    default="auto",
+    show_default=True,
+    help="What simulates the chip; all give the same outputs.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 256), metavar="N", default=1, show_default=True, help="Of the engine."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(model: Path, chip: Path, data: Path, engine: str, threads: int, as_json: bool) -> None:
     """Compare CHIP with ONNX Runtime on MODEL, output for output; exit with 1 where they differ."""
