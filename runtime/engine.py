@@ -55,14 +55,14 @@ class Stats:
     spikes: int = 0
     synaptic_events: int = 0
     hops: int = 0
-    core_spikes: Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    core_synaptic_events: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    core_spikes: Array = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
+    core_synaptic_events: Array = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
     sampled_ticks: int = 0
     max_spikes: int = 0
     max_synaptic_events: int = 0
     max_hops: int = 0
-    core_max_spikes: Array = field(default_factory=lambda: np.zeros(0, np.int64))
-    core_max_synaptic_events: Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    core_max_spikes: Array = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
+    core_max_synaptic_events: Array = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
 
     @staticmethod
     def zeros(cores: int) -> Stats:

@@ -41,7 +41,9 @@ class HostModel:
                 str(model) if isinstance(model, Path) else model, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
-            raise FormatError(f"ONNX Runtime does not take the {what}: {_first_line(error)}") from error
+            raise FormatError(
+                f"ONNX Runtime does not take the {what}: {_first_line(error)}", model if isinstance(model, Path) else ""
+            ) from error
         self._what = what
         self.inputs = {
             i.name: (_ONNX_DTYPES.get(i.type, i.type), [d if isinstance(d, int) else None for d in i.shape])

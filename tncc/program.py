@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from tncc.session import Data, Results, Session
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Program:
-    """What `tncc.compile` returns and a .tnbin file holds.
+    """What `tncc.compile` returns and a .tnbin file holds. Two are equal where their files are, byte for byte.
 
     Attributes:
         config: the arrays the hardware is configured with.
@@ -35,7 +35,21 @@ class Program:
     metadata: dict[str, Any]
     prefix: bytes | None = None
     suffix: bytes | None = None
-    pass_seconds: dict[str, float] = field(default_factory=dict, compare=False)
+    pass_seconds: dict[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        name = self.metadata.get("source", {}).get("name", "made by hand")
+        return f"<tncc.Program {name}: {self.config.n_cores:,} cores, {self.config.latency_ticks} ticks latency>"
+
+    def __eq__(self, other: object) -> bool:
+        return self.file_sha256 == other.file_sha256 if isinstance(other, Program) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.file_sha256)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a pickle or a copy holds: not the session, which is the simulator's memory."""
+        return {key: value for key, value in vars(self).items() if key != "_session"}
 
     def content(self) -> tnbin.TnBin:
         """What the .tnbin file holds."""

@@ -7,6 +7,7 @@ way. So a batch of n frames takes n + latency ticks, and batches follow each oth
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class InputPort:
 
 
 class Session:
-    """A program switched on.
+    """A program switched on. One run at a time: threads that call `run` wait for each other.
 
     Attributes:
         engine: name of the engine that runs the chip: batch, tick or numpy.
@@ -55,6 +56,8 @@ class Session:
         self._prefix = HostModel(program.prefix, "host-side prefix", threads) if program.prefix else None
         self._suffix = HostModel(program.suffix, "host-side suffix", threads) if program.suffix else None
         self._check_joints()
+        self._lock = threading.RLock()
+        self._runs = 0
         self.ticks = 0
         self.seconds = 0.0
 
@@ -98,7 +101,8 @@ class Session:
 
     def run(self, x: Data, progress: Callable[[int], None] | None = None) -> Results:
         """The model's outputs for x: see Program.run. `progress` is called with the frames done so far."""
-        parts = list(self.stream(x, progress=progress))
+        with self._lock:
+            parts = list(self.stream(x, progress=progress))
         joined = {name: np.concatenate([part[name] for part in parts]) for name in self.outputs}
         return joined[self.outputs[0]] if len(self.outputs) == 1 else joined
 
@@ -109,21 +113,22 @@ class Session:
 
         Raises:
             InputError: x does not fit the model: names, shape, dtype, NaN, numbers that the model's dtype cannot hold,
-                or not {0, 1} where the chip takes spikes.
+                or not {0, 1} where the chip takes spikes; a batch below 1; another run began before this one ended.
         """
-        feeds = self._feeds(x)
+        if batch < 1:
+            raise InputError(f"batches of {batch} frames; at least 1 is needed")
+        feeds = self.feeds(x)
         frames = len(next(iter(feeds.values())))
         latency = self.program.config.latency_ticks
-        self._engine.reset()
-        self.ticks, self.seconds = 0, 0.0
+        run = self._begin()
         aligned = _Aligned(self.program.config.output_latency)
         done = 0
         for start in range(0, max(frames, 1), batch):
             part = {name: np.asarray(array[start : start + batch]) for name, array in feeds.items()}
-            aligned.add(self._simulate(self._pins(part, start)))
+            aligned.add(self._simulate(self._pins(part, start), run))
             last = start + batch >= frames
             if last and latency:
-                aligned.add(self._simulate(np.zeros((latency, self.program.config.input_pins), np.uint8)))
+                aligned.add(self._simulate(np.zeros((latency, self.program.config.input_pins), np.uint8), run))
             ready = aligned.take(frames - done if last else None)
             done += len(ready)
             if len(ready) or last:
@@ -136,40 +141,49 @@ class Session:
 
         Raises InputError where x does not fit the model, as `stream` does.
         """
-        return self._pins({name: np.asarray(array[:frames]) for name, array in self._feeds(x).items()}, 0)
+        return self._pins({name: np.asarray(array[:frames]) for name, array in self.feeds(x).items()}, 0)
 
-    def _simulate(self, pins: Array) -> Array:
-        began = time.perf_counter()
-        outputs = self._engine.run(len(pins), pins.view(np.bool_)).outputs  # zeros and ones: they need no check
-        self.seconds += time.perf_counter() - began
-        self.ticks += len(pins)
-        return outputs
+    def _begin(self) -> int:
+        """Resets the chip for a new run; returns its number."""
+        with self._lock:
+            self._engine.reset()
+            self.ticks, self.seconds = 0, 0.0
+            self._runs += 1
+            return self._runs
 
-    def _feeds(self, x: Data) -> dict[str, Array]:
-        """x as {input name: array}, checked for names, shapes and dtypes (values are checked batch by batch)."""
+    def _simulate(self, pins: Array, run: int) -> Array:
+        with self._lock:
+            if run != self._runs:  # the chip's state is the other run's now
+                raise InputError(
+                    "another run of this session began before this one ended", hint="use a session for each of them"
+                )
+            began = time.perf_counter()
+            outputs = self._engine.run(len(pins), pins.view(np.bool_)).outputs  # zeros and ones: they need no check
+            self.seconds += time.perf_counter() - began
+            self.ticks += len(pins)
+            return outputs
+
+    def feeds(self, x: Data) -> dict[str, Array]:
+        """x as {input name: array}, checked for names, shapes and dtypes (values are checked batch by batch).
+
+        Raises InputError.
+        """
         ports = self.inputs
         if not ports:
             raise InputError(
                 "this chip has no model inputs: it was not compiled from a model", hint="use tncc run --spikes"
             )
         names = [port.name for port in ports]
-        if isinstance(x, Mapping):
-            feeds = {name: np.asanyarray(array) for name, array in x.items()}
-        elif len(ports) == 1:
-            feeds = {names[0]: np.asanyarray(x)}
-        else:
-            raise InputError(f"the model has {len(ports)} inputs; pass a dictionary with the keys {', '.join(names)}")
-        if feeds.keys() != set(names):
-            raise InputError(f"got the inputs {', '.join(sorted(feeds))}; the model's are {', '.join(names)}")
-        for port in ports:
-            array = feeds[port.name]
-            expected = f"[N, {', '.join(map(str, port.shape))}]" if port.shape else "[N]"
-            if array.shape[1:] != port.shape or array.ndim == 0:
-                raise InputError(f"input {port.name} has shape {list(array.shape)}; the model takes {expected}")
-            if array.dtype.kind not in "fuib":
-                raise InputError(f"input {port.name} is {array.dtype}; the model takes {port.dtype} (or uint8)")
-            if array.dtype.kind == "f" and port.dtype.startswith(("int", "uint", "bool")):
-                raise InputError(f"input {port.name} is {array.dtype}; the model takes {port.dtype}")
+        if not isinstance(x, Mapping):
+            if len(ports) > 1:
+                raise InputError(
+                    f"the model has {len(ports)} inputs; pass a dictionary with the keys {', '.join(names)}"
+                )
+            x = {names[0]: x}
+        if x.keys() != set(names):
+            given = f"got the inputs {', '.join(sorted(map(str, x)))}" if x else "got no input"
+            raise InputError(f"{given}; the model's are {', '.join(names)}")
+        feeds = {port.name: _fitting(x[port.name], port) for port in ports}
         counts = {name: len(array) for name, array in feeds.items()}
         if len(set(counts.values())) > 1:
             raise InputError(f"the inputs have different numbers of frames: {counts}")
@@ -219,6 +233,29 @@ class Session:
             tensors |= self._suffix.run(tensors)
         dtypes = self.program.metadata["model_output_dtypes"]
         return {name: tensors[name].astype(dtypes[name], copy=False) for name in self.outputs}
+
+
+def _fitting(x: object, port: InputPort) -> Array:
+    """x as an array of frames for the port. Raises InputError where its shape or dtype does not fit."""
+    try:
+        array = np.asanyarray(x)
+    except (ValueError, TypeError, RuntimeError) as error:  # ragged lists; tensors that NumPy cannot read
+        raise InputError(f"input {port.name} is no array: {str(error).partition(chr(10))[0]}") from error
+    if isinstance(array, np.ma.MaskedArray):
+        raise InputError(f"input {port.name} is a masked array", hint="fill it: x.filled(0)")
+    if array.shape[1:] != port.shape or array.ndim == 0:
+        expected = f"[N, {', '.join(map(str, port.shape))}]" if port.shape else "[N]"
+        hint = ""
+        if array.shape == port.shape:
+            hint = "a single frame is a batch of one: x[None]"
+        elif array.ndim and len(array) and array[0].size == math.prod(port.shape):
+            hint = f"as many numbers a frame, so it may be a matter of x.reshape{(-1, *port.shape)} or of transposing"
+        raise InputError(f"input {port.name} has shape {list(array.shape)}; the model takes {expected}", hint=hint)
+    if array.dtype.kind not in "fuib":
+        raise InputError(f"input {port.name} is {array.dtype}; the model takes {port.dtype} (or uint8)")
+    if array.dtype.kind == "f" and port.dtype.startswith(("int", "uint", "bool")):
+        raise InputError(f"input {port.name} is {array.dtype}; the model takes {port.dtype}")
+    return array
 
 
 def _cast(array: Array, port: InputPort, start: int) -> Array:

@@ -106,6 +106,25 @@ def test_verify_exits_with_1_where_not_equal(cli, chip_path: Path, images: np.nd
     assert result.out.startswith("NOT equal: ")
 
 
+def test_verify_needs_frames_and_a_compiled_chip(cli, model_path: Path, chip_path: Path, tmp_path: Path) -> None:
+    none = save(tmp_path / "none.npy", np.zeros((0, 1, 8, 8), np.float32))
+    result = cli("verify", model_path, chip_path, "--input", none)
+    assert (result.code, result.err) == (2, f"error: {none}: holds no frames: at least one is needed to compare\n")
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(model_path.read_bytes()[:200])
+    result = cli("verify", broken, chip_path, "--input", none)
+    assert result.code == 2
+    assert result.err.startswith(f"error: {broken}: ONNX Runtime does not take the model: ")
+    cli("export", chip_path, "-o", tmp_path / "chip.json")
+    cli("import", tmp_path / "chip.json", "-o", chip_path)
+    result = cli("verify", model_path, chip_path, "--input", none)
+    assert (result.code, result.err) == (
+        2,
+        f"error: {none}: this chip has no model inputs: it was not compiled from a model\n"
+        "  hint: use tncc run --spikes\n",
+    )
+
+
 def test_the_ir_can_be_stopped_dumped_and_resumed(cli, model_path: Path, tmp_path: Path) -> None:
     whole, folder = tmp_path / "whole.tnbin", tmp_path / "dump"
     assert cli("compile", model_path, "-o", whole, "--dump-dir", folder, "--check-semantics", "--time-passes").code == 0

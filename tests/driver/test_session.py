@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import hashlib
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +102,16 @@ def test_verify_tells_a_different_chip(model_path: Path, images: np.ndarray) -> 
     ("change", "message"),
     [
         (lambda x: x[:, :, :7], "input image has shape [40, 1, 7, 8]; the model takes [N, 1, 8, 8]"),
-        (lambda x: x[0], "input image has shape [1, 8, 8]; the model takes [N, 1, 8, 8]"),
+        (
+            lambda x: x[0],
+            "input image has shape [1, 8, 8]; the model takes [N, 1, 8, 8]\n  hint: a single frame is a batch of one: "
+            "x[None]",
+        ),
+        (
+            lambda x: x.reshape(40, 64),
+            "input image has shape [40, 64]; the model takes [N, 1, 8, 8]\n  hint: as many numbers a frame, so it may "
+            "be a matter of x.reshape(-1, 1, 8, 8) or of transposing",
+        ),
         (lambda x: x.astype(np.complex64), "input image is complex64; the model takes float32 (or uint8)"),
         (lambda x: x.astype(str), "input image is <U32; the model takes float32 (or uint8)"),
         (
@@ -106,12 +119,58 @@ def test_verify_tells_a_different_chip(model_path: Path, images: np.ndarray) -> 
             "input image holds NaN or infinity in frame 5",
         ),
         (lambda x: {"picture": x}, "got the inputs picture; the model's are image"),
+        (lambda x: {1: x, "image": x}, "got the inputs 1, image; the model's are image"),
+        (lambda x: {}, "got no input; the model's are image"),
+        (lambda x: np.ma.masked_less(x, 0), "input image is a masked array\n  hint: fill it: x.filled(0)"),
     ],
 )
 def test_data_that_does_not_fit(program: tncc.Program, images: np.ndarray, change, message: str) -> None:
     with pytest.raises(tncc.InputError) as caught:
         program.run(change(images))
     assert str(caught.value) == message
+
+
+def test_ragged_lists(program: tncc.Program) -> None:
+    with pytest.raises(tncc.InputError, match="input image is no array: setting an array element with a sequence"):
+        program.run([[1], [1, 2]])
+
+
+@pytest.mark.parametrize("batch", [0, -1])
+def test_batches_of_no_frame(program: tncc.Program, images: np.ndarray, batch: int) -> None:
+    with pytest.raises(tncc.InputError, match=f"batches of {batch} frames; at least 1 is needed"):
+        list(Session(program).stream(images, batch))
+
+
+def test_threads_share_a_program(program: tncc.Program, images: np.ndarray, expected: np.ndarray) -> None:
+    shares = [slice(i, None) for i in range(8)]
+    frames = np.tile(images, (40, 1, 1, 1))  # more than one batch
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda share: program.run(frames[share]), shares))
+    for share, got in zip(shares, found, strict=True):
+        np.testing.assert_array_equal(got, np.tile(expected, (40, 1))[share])
+
+
+def test_streams_do_not_share_a_session(program: tncc.Program, images: np.ndarray) -> None:
+    session = Session(program)
+    first, second = session.stream(images, 7), session.stream(images, 7)
+    next(first)
+    next(second)
+    with pytest.raises(tncc.InputError, match="another run of this session began before this one ended"):
+        next(first)
+    assert sum(len(part["scores"]) for part in second) + 5 == len(images)  # 7 less the latency came before
+
+
+def test_programs_compare_copy_pickle_and_print(program: tncc.Program, chip_path: Path, images: np.ndarray) -> None:
+    scores = program.run(images)
+    loaded, copied, pickled = tncc.load(chip_path), copy.deepcopy(program), pickle.loads(pickle.dumps(program))
+    assert loaded == copied == pickled == program
+    assert len({loaded, copied, pickled, program}) == 1
+    assert program != dataclasses.replace(program, metadata=program.metadata | {"seed": 1})
+    assert program != 3
+    np.testing.assert_array_equal(pickled.run(images), scores)
+    assert repr(program) == f"<tncc.Program small: {program.config.n_cores} cores, 2 ticks latency>"
+    assert len(repr(Session(program).stats)) < 200
 
 
 @pytest.mark.parametrize(
