@@ -114,7 +114,7 @@ class ChipConfig:
         n, types = self.n_cores, _length(self.neuron_types.get("leak"), "neuron_types.leak")
         if n > MAX_CORES:
             raise FormatError(f"{n} cores; this simulator takes at most {MAX_CORES}")
-        per_core = (n, self.neurons)
+        per_core, connections = (n, self.neurons), (_length(self.input_pin, "input_pin"),)
         expected: dict[str, tuple[str, tuple[int, ...]]] = {
             "crossbars": ("uint8", (_length(self.crossbars, "crossbars"), self.axons, (self.neurons + 7) // 8)),
             "axon_types": ("uint8", (_length(self.axon_types, "axon_types"), self.axons)),
@@ -122,8 +122,8 @@ class ChipConfig:
             "seed": ("uint32", (n,)),
             **dict.fromkeys(("neuron_type", "target_core", "target_axon"), ("int32", per_core)),
             "target_delay": ("uint8", per_core),
-            **dict.fromkeys(("input_pin", "input_core", "input_axon"), ("int32", self.input_pin.shape[:1])),
-            "input_delay": ("uint8", self.input_pin.shape[:1]),
+            **dict.fromkeys(("input_pin", "input_core", "input_axon"), ("int32", connections)),
+            "input_delay": ("uint8", connections),
             "output_latency": ("int32", (self.output_pins,)),
             **{f"neuron_types.{name}": (dtype, (types, *tail)) for name, (dtype, tail, *_) in NEURON_FIELDS.items()},
         }

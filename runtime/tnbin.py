@@ -132,6 +132,7 @@ def _metadata(data: bytes) -> dict[str, Any]:
         version = document["version"]
         if document["format"] != "tnbin":
             raise ValueError(document["format"])
+        _json(document)  # so that it can be written, and its checksum computed: no NaN, no infinity
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FormatError(f"{not_ours}, or its header is damaged", hint=_DAMAGED) from error
     if version != VERSION:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,23 @@ def test_every_bit_flip_is_noticed() -> None:
 def test_random_bytes(data: bytes) -> None:
     with pytest.raises(FormatError):
         tnbin.loads(data)
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_metadata_with_numbers_that_json_has_not(number: str) -> None:
+    """Python reads them and does not write them."""
+    text = b'\\"seed\\":' + number.encode()
+    odd = DATA.replace(b'\\"seed\\":3', text)
+    length = int.from_bytes(DATA[:8], "little") + len(odd) - len(DATA)
+    with pytest.raises(FormatError, match="its header is damaged"):
+        tnbin.loads(length.to_bytes(8, "little") + odd[8:])
+
+
+def test_connections_that_are_no_list() -> None:
+    pins = ("input_pin", "input_core", "input_axon", "input_delay")
+    config = replace(CONTENT.config, **{name: getattr(CONTENT.config, name).reshape(()) for name in pins})
+    with pytest.raises(FormatError, match="array input_pin is a scalar"):
+        tnbin.loads(tnbin.dumps(tnbin.TnBin(config, {})))
 
 
 def test_wrong_version() -> None:
