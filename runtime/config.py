@@ -6,6 +6,7 @@ a core, U unique crossbars, V unique axon type vectors, T neuron types, K input 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -21,6 +22,7 @@ DISABLED = -2  # as UNCONNECTED; how IBM's model files mark neurons outside the 
 OUTPUT = -3  # the neuron's spikes leave the chip on output pin target_axon
 
 MAX_CORES = 1 << 20
+MAX_PLACES = 1 << 22  # of the mesh of all chips
 MAX_AXONS = 256
 MAX_NEURONS = 256
 MAX_PINS = 1 << 28
@@ -100,8 +102,11 @@ class ChipConfig:
             )
         if not (0 <= self.input_pins <= MAX_PINS and 0 <= self.output_pins <= MAX_PINS):
             raise FormatError(f"{self.input_pins} input and {self.output_pins} output pins: out of range")
-        if len(self.mesh) != 4 or any(not 1 <= m <= 1 << 12 for m in self.mesh):
-            raise FormatError(f"mesh is {self.mesh}; expected cores per chip and chips, each along x and y")
+        if len(self.mesh) != 4 or min(self.mesh) < 1 or math.prod(self.mesh) > MAX_PLACES:
+            raise FormatError(
+                f"mesh is {self.mesh}; expected cores per chip and chips, each along x and y, "
+                f"of up to {MAX_PLACES} places"
+            )
         self._check_shapes()
         self._check_tables()
         self._check_neurons()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import operator
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -114,25 +113,45 @@ def check_metadata(metadata: dict[str, Any], config: ChipConfig) -> None:
     for ports, pins in (("inputs", config.input_pins), ("outputs", config.output_pins)):
         for port in metadata.get(ports, []):
             str.encode(port["name"])
-            sizes = [operator.index(n) for n in port["shape"]]
-            first = operator.index(port["first_pin"])
-            if min([first, *sizes]) < 0 or first + math.prod(sizes) > pins:
+            if _count(port["first_pin"]) + math.prod(map(_count, port["shape"])) > pins:
                 raise ValueError(f"port {port['name']} lies outside the chip's {pins} pins")
-    for entry in metadata.get("model_inputs", []):
-        str.encode(entry["name"])
-        np.dtype(entry["dtype"])
-        if any(operator.index(n) < 0 for n in entry["shape"]):
-            raise ValueError(f"input {entry['name']} has a negative size")
-    for name in metadata.get("model_outputs", []):
-        np.dtype(metadata["model_output_dtypes"][name])
+    if metadata.get("model_inputs", []) != []:
+        _check_interface(metadata)
     layers = metadata.get("layers", [])
     for layer in layers:
-        str.encode(layer["name"])
-        str.encode(layer["kind"])
+        for key in ("name", "kind", "location"):
+            str.encode(layer[key])
         layer.get("note", {}).keys()
-    if layers and int(config.layer.max(initial=0)) >= len(layers):
+    if int(config.layer.max(initial=-1)) >= len(layers):
         raise ValueError(f"a core belongs to layer {config.layer.max()} of {len(layers)}")
     mesh_x, mesh_y, chips_x, chips_y = config.mesh
     for x, y in metadata.get("defects", []):
-        if not (0 <= operator.index(x) < mesh_x * chips_x and 0 <= operator.index(y) < mesh_y * chips_y):
+        if not (_count(x) < mesh_x * chips_x and _count(y) < mesh_y * chips_y):
             raise ValueError(f"defective core ({x}, {y}) lies outside the mesh")
+
+
+def _check_interface(metadata: dict[str, Any]) -> None:
+    """The entries by which a session takes frames and gives answers; they come together."""
+    for entry in metadata["model_inputs"]:
+        str.encode(entry["name"])
+        _check_dtype(entry["dtype"])
+        for size in entry["shape"]:
+            _count(size)
+    for ports in ("inputs", "outputs", "model_outputs"):
+        if not metadata[ports]:
+            raise ValueError(f"{ports} is empty")
+    for name in metadata["model_outputs"]:
+        _check_dtype(metadata["model_output_dtypes"][name])
+
+
+def _check_dtype(name: str) -> None:
+    str.encode(name)
+    if np.dtype(name).kind not in "fiub":
+        raise ValueError(f"{name} is no dtype of a model's tensors")
+
+
+def _count(value: object) -> int:
+    """A size or a coordinate: an integer from 0 on."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} is no size")
+    return value

@@ -183,6 +183,13 @@ def test_illegal_values_name_core_and_neuron(name: str, index: tuple[int, ...], 
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("mesh", [(2, 2, 1), (0, 2, 1, 1), (2048, 2048, 2, 1)])
+def test_illegal_meshes(mesh: tuple[int, ...]) -> None:
+    """A picture of the mesh takes memory for every place."""
+    with pytest.raises(FormatError, match="expected cores per chip and chips, each along x and y, of up to 4194304"):
+        replace(small_config(), mesh=mesh).check()  # type: ignore[arg-type]
+
+
 def test_illegal_neuron_parameter_names_its_user() -> None:
     config = small_config()
     config.neuron_types["leak"][0] = 300
