@@ -90,11 +90,19 @@ def print_pass(step: Pass) -> str:
 
 
 def with_options(pipeline: Iterable[Pass], **options: Any) -> tuple[Pass, ...]:
-    """The pipeline with `options` set on every pass that has a field of that name: seed, effort, threads."""
-    return tuple(
-        replace(step, **{field.name: options[field.name] for field in fields(step) if field.name in options})
-        for step in pipeline
-    )
+    """The pipeline with `options` set on every pass that has a field of that name: seed, effort, threads.
+
+    Raises PipelineInvalid for something else where an integer or a truth value is expected.
+    """
+    changed = []
+    for step in pipeline:
+        hints = typing.get_type_hints(type(step))
+        values = {field.name: options[field.name] for field in fields(step) if field.name in options}
+        for name, value in values.items():
+            if hints[name] in (int, bool):
+                values[name] = _parse_value(step.name, name.replace("_", "-"), _print_value(value), hints[name])
+        changed.append(replace(step, **values))
+    return tuple(changed)
 
 
 def _parse_options(cls: type[Pass], text: str) -> dict[str, Any]:

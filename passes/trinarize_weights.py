@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tncc.errors import CompileError, ModelTooLarge, WeightsNotTrinary
+from tncc.errors import CompileError, ModelTooLarge, PipelineInvalid, WeightsNotTrinary
 from tncc.ir.builder import Builder
 from tncc.ir.chip import Chip
 from tncc.ir.graph import Graph
@@ -19,6 +19,7 @@ from tncc.passes.base import Module, Pass
 from tncc.passes.weighted_sum import UNIT
 
 Array = npt.NDArray[Any]
+LARGEST = 32_767  # that weights of 16 bits hold
 MAX_WEIGHTS = 1 << 24  # of a layer, zeros too
 TOLERANCE = 4 * UNIT  # relative
 
@@ -124,6 +125,8 @@ class TrinarizeWeights(Pass):
 
     def run(self, module: Module, chip: Chip) -> Module:
         assert isinstance(module, Graph)
+        if not 1 <= self.largest <= LARGEST:
+            raise PipelineInvalid(f"largest is {self.largest}; it lies in 1..{LARGEST}", self.name)
         build = Builder(module)
         for op in module.ops:
             location = op.location.via(self.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,8 +68,16 @@ class Options:
     pipeline: str | None = None
 
     def chip(self) -> Chip:
-        """The target these options describe."""
-        return Chip(chips_x=self.chips[0], chips_y=self.chips[1], defects=frozenset(self.defects))
+        """The target these options describe. Raises InputError where `chips` or `defects` are no pairs of integers."""
+        try:
+            columns, rows = (operator.index(n) for n in self.chips)
+        except (TypeError, ValueError):
+            raise InputError(f"chips is {self.chips!r}; expected two integers, (columns, rows)") from None
+        try:
+            defects = frozenset((operator.index(x), operator.index(y)) for x, y in self.defects)
+        except (TypeError, ValueError):
+            raise InputError("defects holds something else than pairs of integers, (x, y)") from None
+        return Chip(chips_x=columns, chips_y=rows, defects=defects)
 
     def passes(self) -> tuple[Pass, ...]:
         """The pipeline these options stand for.
@@ -77,6 +86,8 @@ class Options:
         """
         from tncc.passes.pipeline import DEFAULT_PIPELINE, parse_pipeline, with_options
 
+        if self.trinarize not in ("exact", "twn"):
+            raise InputError(f"trinarize is {self.trinarize!r}; it is exact or twn")
         if (self.trinarize == "twn") != (self.calibrate is not None):
             raise InputError(
                 "--trinarize twn and --calibrate DATA.npy go together",
@@ -227,9 +238,10 @@ def _compile(
     from tncc.frontends.onnx import load, split_host, visible
     from tncc.passes.manager import run_pipeline
     from tncc.passes.pipeline import print_pipeline, with_options
+    from tncc.passes.place_cores import PlaceCores
     from tncc.twn import trinarize
 
-    passes = options.passes()
+    passes, chip = options.passes(), options.chip()
     source = load(model)
     graph = source.graph
     trinarization: dict[str, Any] = {}
@@ -241,7 +253,7 @@ def _compile(
         trinarization = {"trinarization": found.fidelity.as_json()}
     result = run_pipeline(
         graph,
-        options.chip(),
+        chip,
         with_options(passes, threads=options.threads),
         start_from=debugging.start_from,
         stop_after=debugging.stop_after,
@@ -272,7 +284,7 @@ def _compile(
         **describe(netlist),
         "source": {"name": source.name, "sha256": source.sha256},
         "pipeline": print_pipeline(passes),
-        "seed": options.seed,
+        "seed": next((step.seed for step in passes if isinstance(step, PlaceCores)), 0),
         "tncc": tncc.__version__,
         "approximations": list(netlist.approximations),
         **trinarization,

@@ -183,7 +183,7 @@ class Session:
         if x.keys() != set(names):
             given = f"got the inputs {', '.join(sorted(map(str, x)))}" if x else "got no input"
             raise InputError(f"{given}; the model's are {', '.join(names)}")
-        feeds = {port.name: _fitting(x[port.name], port) for port in ports}
+        feeds = {port.name: fitting(x[port.name], port) for port in ports}
         counts = {name: len(array) for name, array in feeds.items()}
         if len(set(counts.values())) > 1:
             raise InputError(f"the inputs have different numbers of frames: {counts}")
@@ -235,7 +235,7 @@ class Session:
         return {name: tensors[name].astype(dtypes[name], copy=False) for name in self.outputs}
 
 
-def _fitting(x: object, port: InputPort) -> Array:
+def fitting(x: object, port: InputPort) -> Array:
     """x as an array of frames for the port. Raises InputError where its shape or dtype does not fit."""
     try:
         array = np.asanyarray(x)

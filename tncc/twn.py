@@ -22,6 +22,7 @@ from onnx import helper, numpy_helper
 
 from tncc.errors import InputError, TrinarizationRefused
 from tncc.labels import check_labels
+from tncc.session import InputPort, fitting
 from tncc.twn_report import Fidelity, LayerFidelity, compare_outputs, correlation
 
 Array = npt.NDArray[Any]
@@ -59,18 +60,19 @@ def trinarize(model: onnx.ModelProto, data: Array, labels: Array | None = None) 
     """
     trinarizer = _Trinarizer(model, data)
     if labels is not None:
-        with _naming_labels():
+        labels = np.asarray(labels)
+        with _naming("labels"):
             check_labels(labels, len(data))
     return trinarizer.run(labels)
 
 
 @contextmanager
-def _naming_labels() -> Iterator[None]:
-    """Errors about labels say that it is them."""
+def _naming(what: str) -> Iterator[None]:
+    """Errors about an array, which know only what is wrong with it, name it."""
     try:
         yield
     except InputError as error:
-        raise InputError(error.message, "labels", error.hint) from None
+        raise InputError(error.message, what, error.hint) from None
 
 
 @dataclass(frozen=True)
@@ -92,15 +94,15 @@ class _Trinarizer:
         if len(inputs) != 1:
             raise InputError(f"--trinarize twn takes models with one input; this one has {len(inputs)}")
         shape = tuple(d.dim_value for d in inputs[0].type.tensor_type.shape.dim[1:])
-        if data.dtype.kind not in "fiub":
-            raise InputError(f"the calibration data holds {data.dtype}; numbers are needed")
-        if data.shape[1:] != shape or data.ndim == 0 or not len(data):
-            raise InputError(f"the calibration data has shape {data.shape}; the model takes {('frames', *shape)}")
         self.input = inputs[0].name
         dtype = helper.tensor_dtype_to_np_dtype(inputs[0].type.tensor_type.elem_type)
+        with _naming("calibration data"):
+            data = fitting(data, InputPort(self.input, dtype.name, shape))
+            if not len(data):
+                raise InputError("holds no frames: at least one is needed")
         self.data, self.held_out = (np.ascontiguousarray(part, dtype) for part in (data[:FRAMES], data[FRAMES:]))
         if not all(np.all(np.isfinite(part)) for part in (self.data, self.held_out)):
-            raise InputError("the calibration data holds NaN or infinity")
+            raise InputError("holds NaN or infinity", "calibration data")
         self.producer = {name: node for node in model.graph.node for name in node.output}
         self.layers: list[LayerFidelity] = []
 
@@ -115,7 +117,7 @@ class _Trinarizer:
         for layer in layers[1:]:
             self._spiking(layer)
         self._last(layers[-1])
-        with _naming_labels():
+        with _naming("labels"):
             fidelity = self._fidelity(labels)
         used = {name for node in self.model.graph.node for name in node.input}
         unused = [tensor for tensor in self.model.graph.initializer if tensor.name not in used]

@@ -8,6 +8,7 @@ import hashlib
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -79,6 +80,40 @@ def test_uint8_frames(program: tncc.Program, model_path: Path) -> None:
 
 def test_compiling_twice_gives_the_same_bytes(model_path: Path, program: tncc.Program) -> None:
     assert tncc.compile(model_path, threads=2).to_bytes() == program.to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"trinarize": "ternary"}, "trinarize is 'ternary'; it is exact or twn"),
+        ({"chips": 3}, "chips is 3; expected two integers, (columns, rows)"),
+        ({"chips": (1.5, 1)}, "chips is (1.5, 1); expected two integers, (columns, rows)"),
+        ({"defects": [(1,)]}, "defects holds something else than pairs of integers, (x, y)"),
+        ({"seed": 1.5}, "pipeline: option seed of place-cores is '1.5'; expected an integer"),
+        ({"seed": -1}, "place-cores: seed is -1; it must be at least 0"),
+        ({"threads": "many"}, "pipeline: option threads of place-cores is 'many'; expected an integer"),
+        ({"threads": 0}, "place-cores: threads is 0; it must be at least 1"),
+        (
+            {"allow_partial_sums": "yes"},
+            "pipeline: option allow-partial-sums of split-partial-sums is 'yes'; expected true or false",
+        ),
+    ],
+)
+def test_options_out_of_range(model_path: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(tncc.Error) as caught:
+        tncc.compile(model_path, **options)
+    assert str(caught.value) == message
+
+
+def test_options_are_numbers_of_any_kind(model_path: Path, program: tncc.Program) -> None:
+    """NumPy's too: they end up in a JSON document."""
+    chips, defects = np.array([1, 1]), np.array([[63, 63]])
+    chip = tncc.compile(model_path, seed=np.int64(3), chips=chips, defects=defects, threads=np.int32(2))
+    assert chip == tncc.compile(model_path, seed=3, defects=[(63, 63)])
+    assert chip.report()["seed"] == 3
+    pipeline = str(chip.metadata["pipeline"])
+    assert "place-cores{seed=3}" in pipeline
+    assert tncc.compile(model_path, pipeline=pipeline, defects=[(63, 63)]) == chip  # its report names the seed too
 
 
 def test_verify_tells_a_different_chip(model_path: Path, images: np.ndarray) -> None:

@@ -210,9 +210,11 @@ def layers(*sizes: int) -> list[tuple[Array, Array]]:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (np.ones((3, 5)), "the calibration data has shape (3, 5); the model takes ('frames', 4)"),
-        (np.full((3, 4), np.nan), "the calibration data holds NaN or infinity"),
-        (np.array([["a"] * 4]), "the calibration data holds <U1; numbers are needed"),
+        (np.ones((3, 5)), "calibration data: input x has shape [3, 5]; the model takes [N, 4]"),
+        (np.ones((0, 4)), "calibration data: holds no frames: at least one is needed"),
+        (np.full((3, 4), np.nan), "calibration data: holds NaN or infinity"),
+        (np.array([["a"] * 4]), "calibration data: input x is <U1; the model takes float32 (or uint8)"),
+        ("data.npy", "calibration data: input x has shape []; the model takes [N, 4]"),
     ],
 )
 def test_bad_data(data: Array, message: str) -> None:
