@@ -65,11 +65,14 @@ def test_it_trains_and_exports(tmp_path: Path) -> None:
         ('path = "set.npz"', 'path = "away.npz"', "the .npz file is not there"),
         ('keep = "best"', 'keep = "best', "not a TOML file"),
         ("S-32/2", "S-32/3", "3 groups do not divide"),
+        ('"bars.onnx"', '"away/bars.onnx"', r"bars\.onnx: cannot write the file: No such file or directory"),
+        ('exporter = "legacy"', 'exporter = "torch"', "unknown exporter 'torch'\n  hint: dynamo or legacy"),
     ],
 )
-def test_mistakes_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_mistakes_are_named_before_training(tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         config.run(write(tmp_path, GOOD.replace(old, new)), progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

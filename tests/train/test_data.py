@@ -159,6 +159,13 @@ def test_broken_npz_is_named(tmp_path: Path, arrays: dict[str, Any], message: st
         data.npz(tmp_path / "set.npz")
 
 
+def test_what_is_no_npz(tmp_path: Path) -> None:
+    np.save(tmp_path / "set.npy", np.zeros(3))
+    for file in (tmp_path / "set.npy", tmp_path):
+        with pytest.raises(FormatError, match=r"not a readable \.npz file\n  hint: as numpy"):
+            data.npz(file)
+
+
 def test_missing_sets_say_where_to_get_them(tmp_path: Path) -> None:
     away = tmp_path / "away"
     for load, hint in (

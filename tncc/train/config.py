@@ -50,11 +50,15 @@ def run(path: str | Path, *, resume: bool = True, progress: bool = True) -> dict
     path = Path(path)
     tables = read(path)
     from tncc.train import build, evaluate, export, fit  # says what to install where there is no torch
+    from tncc.train.onnx_export import check_target
 
     import torch  # isort: skip
 
-    data = load(tables["data"], path.parent)
     model_options, options, output = tables["model"], dict(tables["training"]), tables["output"]
+    folder, exporter = path.parent / output.get("folder", path.stem), output.get("exporter", "dynamo")
+    onnx = path.parent / output["onnx"] if "onnx" in output else folder / f"{path.stem}.onnx"
+    check_target(onnx if "onnx" in output else None, exporter)  # the other folder is made, or refused, by fit
+    data = load(tables["data"], path.parent)
     seed = int(options.get("seed", 0))
     torch.manual_seed(seed)
     shape = data.train_x.shape[1:]
@@ -69,12 +73,10 @@ def run(path: str | Path, *, resume: bool = True, progress: bool = True) -> dict
     train, validation = data.train, None
     if held := tables["data"].get("hold_out"):
         train, validation = data.hold_out(held, seed)
-    folder = path.parent / output.get("folder", path.stem)
     history = fit(
         model, train, data.test, validation=validation, folder=folder, resume=resume, progress=progress, **options
     )
-    onnx = path.parent / output["onnx"] if "onnx" in output else folder / f"{path.stem}.onnx"
-    export(model, onnx, shape, exporter=output.get("exporter", "dynamo"))
+    export(model, onnx, shape, exporter=exporter)
     return {
         "onnx": str(onnx),
         "epochs": len(history.epochs),

@@ -261,6 +261,8 @@ def npz(path: str | Path, test: int | None = None) -> Dataset:
     - train_jpeg (bytes of all images), train_offset [N + 1], train_label [N], the same for test_, and classes.
     """
     file = need(path, "the .npz file", "wherever your data is")
+    if not zipfile.is_zipfile(file):
+        raise FormatError("not a readable .npz file", file, "as numpy.savez(path, x=x, y=y) writes it")
     try:
         with np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}

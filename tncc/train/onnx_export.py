@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tncc.errors import InputError
+from tncc.files import check_writable
 from tncc.train.layers import BatchNorm, SpikingActivation, Transduction, TrinaryConv2d, TrinaryLinear
 
 INPUT_GRID = 256.0  # inputs that are multiples of 1 / 256 make the transduction's sums exact
@@ -47,10 +48,9 @@ def export(
         opset: ONNX operator set.
 
     Raises:
-        InputError: an unknown exporter, or a layer that stands where it cannot be frozen.
+        InputError: an unknown exporter, a path that cannot be written, or a layer that cannot be frozen where it is.
     """
-    if exporter not in ("dynamo", "legacy"):
-        raise InputError(f"unknown exporter {exporter!r}", hint="dynamo or legacy")
+    check_target(path, exporter)
     if keep_batch_norm and exporter != "legacy":
         raise InputError("the dynamo exporter always folds batch normalisation", hint="exporter='legacy' keeps it")
     frozen = freeze(model, keep_batch_norm=keep_batch_norm)
@@ -91,6 +91,14 @@ def export(
     finally:
         logger.setLevel(level)
         temporary.unlink(missing_ok=True)
+
+
+def check_target(path: str | Path | None, exporter: str) -> None:
+    """Raises InputError where `export` would, so that no training ends in it. `path` None is not looked at."""
+    if exporter not in ("dynamo", "legacy"):
+        raise InputError(f"unknown exporter {exporter!r}", hint="dynamo or legacy")
+    if path is not None:
+        check_writable(path)
 
 
 def _strip(path: Path) -> None:
