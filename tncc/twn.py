@@ -95,14 +95,18 @@ class _Trinarizer:
             raise InputError(f"--trinarize twn takes models with one input; this one has {len(inputs)}")
         shape = tuple(d.dim_value for d in inputs[0].type.tensor_type.shape.dim[1:])
         self.input = inputs[0].name
-        dtype = helper.tensor_dtype_to_np_dtype(inputs[0].type.tensor_type.elem_type)
+        self.dtype = helper.tensor_dtype_to_np_dtype(inputs[0].type.tensor_type.elem_type)
         with _naming("calibration data"):
-            data = fitting(data, InputPort(self.input, dtype.name, shape))
+            data = fitting(data, InputPort(self.input, self.dtype.name, shape))
             if not len(data):
                 raise InputError("holds no frames: at least one is needed")
-        self.data, self.held_out = (np.ascontiguousarray(part, dtype) for part in (data[:FRAMES], data[FRAMES:]))
-        if not all(np.all(np.isfinite(part)) for part in (self.data, self.held_out)):
-            raise InputError("holds NaN or infinity", "calibration data")
+            if not all(np.isfinite(batch).all() for batch in self._batches(data)):
+                raise InputError("holds NaN or infinity")
+        self.data, self.held_out = data[:FRAMES], data[FRAMES:]
+        self.reaching: set[str] = set()  # values that some weighted node reads, however indirectly
+        for node in reversed(model.graph.node):
+            if node.op_type in WEIGHTED or self.reaching.intersection(node.output):
+                self.reaching.update(node.input)
         self.producer = {name: node for node in model.graph.node for name in node.output}
         self.layers: list[LayerFidelity] = []
 
@@ -127,7 +131,7 @@ class _Trinarizer:
 
     def _layer(self, node: onnx.NodeProto) -> _Layer | None:
         """The layer that ends in an activation node; None for other nodes and for activations behind the last layer."""
-        if node.op_type not in ACTIVATIONS or not self._reaches_weights(node.output[0]):
+        if node.op_type not in ACTIVATIONS or node.output[0] not in self.reaching:
             return None
         path: list[onnx.NodeProto] = []
         at = self.producer.get(node.input[0])
@@ -148,12 +152,13 @@ class _Trinarizer:
             )
         return _Layer(at, tuple(path), node)
 
-    def _reaches_weights(self, name: str) -> bool:
-        """Whether a weighted node reads a value, however indirectly: whatever else ends in the outputs alone."""
-        readers = [node for node in self.float_model.graph.node if name in node.input]
-        return any(node.op_type in WEIGHTED or any(map(self._reaches_weights, node.output)) for node in readers)
-
     # --- evaluation ------------------------------------------------------------------------------------------------
+
+    def _batches(self, data: Array) -> Iterator[Array]:
+        """The frames in the model's dtype, some at a time: they may lie in a file larger than memory."""
+        for start in range(0, len(data), BATCH):
+            with np.errstate(over="ignore"):  # to infinity, which is refused
+                yield np.ascontiguousarray(data[start : start + BATCH], self.dtype)
 
     def _values(self, model: onnx.ModelProto, names: Sequence[str], data: Array | None = None) -> list[Array]:
         """Tensors of a model on the calibration data, or on other data, [frames, ...] each."""
@@ -166,11 +171,9 @@ class _Trinarizer:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
-        data = self.data if data is None else data
         session = onnxruntime.InferenceSession(probe.SerializeToString(), options, ["CPUExecutionProvider"])
-        parts = [
-            session.run(list(names), {self.input: data[start : start + BATCH]}) for start in range(0, len(data), BATCH)
-        ]
+        frames = self._batches(self.data if data is None else data)
+        parts = [session.run(list(names), {self.input: batch}) for batch in frames]
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     # --- rewriting -------------------------------------------------------------------------------------------------
@@ -179,11 +182,10 @@ class _Trinarizer:
         self.model.graph.initializer.append(numpy_helper.from_array(np.asarray(value, np.float32), name))
         return name
 
-    def _replace(self, gone: Sequence[onnx.NodeProto], new: Sequence[onnx.NodeProto]) -> None:
-        """Puts nodes in the place of the last one of `gone`; the others of `gone` that nothing reads are dropped."""
-        last = gone[-1].output[0]
+    def _replace(self, gone: onnx.NodeProto, new: Sequence[onnx.NodeProto]) -> None:
+        """Puts nodes in the place of `gone`; what nothing reads any more is dropped."""
         nodes = list(self.model.graph.node)
-        at = next(i for i, node in enumerate(nodes) if last in node.output)
+        at = next(i for i, node in enumerate(nodes) if gone.output[0] in node.output)
         nodes[at : at + 1] = new
         needed = {value.name for value in self.model.graph.output}
         kept = []
@@ -205,6 +207,7 @@ class _Trinarizer:
         """The first layer keeps its weights and its activation; the result is compared to half its height."""
         output = layer.activation.output[0]
         (activation,) = self._values(self.float_model, [output])
+        _check_finite(activation, layer)
         height = _heights(activation)
         level = np.where(height > 0, height / 2, np.finfo(np.float32).max)
         kept = onnx.NodeProto()
@@ -212,13 +215,21 @@ class _Trinarizer:
         kept.output[0] = f"{output}/real"
         kept.name = f"{layer.activation.name}/real"
         column = level.reshape(-1, *(1,) * (activation.ndim - 2))
-        self._replace([layer.activation], [kept, *self._fires(kept.output[0], column, "Greater", layer)])
+        self._replace(layer.activation, [kept, *self._fires(kept.output[0], column, "Greater", layer)])
         self._measure(layer, None, activation)
 
     def _spiking(self, layer: _Layer) -> None:
         """A layer in the middle: trinary weights on spikes, an integer threshold a channel."""
         node, output = layer.weighted, layer.activation.output[0]
         activation, real = self._values(self.float_model, [output, node.input[0]])
+        _check_finite(activation, layer)
+        if node.op_type != "Conv" and activation.ndim != 2:
+            raise TrinarizationRefused(
+                f"{node.op_type} gives {list(activation.shape[1:])} a frame where --trinarize twn expects one number a "
+                "neuron",
+                node.name,
+                "a Conv for layers on maps, or training with trinary weights (tncc.train)",
+            )
         (spikes,) = self._values(self.model, [node.input[0]])
         if not np.all((spikes == 0) | (spikes == 1)):
             raise TrinarizationRefused(
@@ -232,9 +243,9 @@ class _Trinarizer:
         per_filter = np.broadcast_to(scales, (groups, filters.shape[0] // groups, filters.shape[1]))
         trinary = ternarize(filters * per_filter.reshape(*filters.shape[:2], *(1,) * (filters.ndim - 2)))
         column = (filters.shape[0], *(1,) * (activation.ndim - 2))
-        sums = self._sums(node, trinary, f"{output}/sums")
+        sums = self._sums(layer, trinary)
         fires = self._fires(sums.output[0], np.zeros(column), "Greater", layer)
-        self._replace([layer.activation], [sums, *fires])
+        self._replace(layer.activation, [sums, *fires])
         (totals,) = self._values(self.model, [sums.output[0]])
         thresholds = _fit_thresholds(np.rint(totals).astype(np.int64), activation)
         level = (thresholds - 0.5).reshape(column)
@@ -249,16 +260,17 @@ class _Trinarizer:
         agreement = float(np.mean((spikes > 0) == target))
         self.layers.append(LayerFidelity(layer.weighted.name, zeros, agreement, correlation(activation, meant)))
 
-    def _sums(self, node: onnx.NodeProto, trinary: Array, output: str) -> onnx.NodeProto:
-        """The weighted node with trinary weights and no bias."""
-        name = f"{output}/weight"
-        if node.op_type == "Conv":
-            self._constant(name, trinary)
-            made = helper.make_node("Conv", [node.input[0], name], [output], node.name)
+    def _sums(self, layer: _Layer, trinary: Array) -> onnx.NodeProto:
+        """The weighted node with trinary weights and no bias. It keeps its name if no other activation reads it too."""
+        node, output = layer.weighted, f"{layer.activation.output[0]}/sums"
+        readers = sum(node.output[0] in other.input for other in self.float_model.graph.node)
+        name = node.name if readers == 1 else f"{node.name}/{layer.activation.name}"
+        convolution = node.op_type == "Conv"
+        weight = self._constant(f"{output}/weight", trinary if convolution else trinary.T)
+        made = helper.make_node("Conv" if convolution else "MatMul", [node.input[0], weight], [output], name)
+        if convolution:
             made.attribute.extend(node.attribute)
-            return made
-        self._constant(name, trinary.T)
-        return helper.make_node("MatMul", [node.input[0], name], [output], node.name)
+        return made
 
     def _set(self, name: str, value: Array) -> None:
         (tensor,) = [t for t in self.model.graph.initializer if t.name == name]
@@ -294,7 +306,7 @@ class _Trinarizer:
             self._values(self.model, [node.output[0], node.input[0]]),
             self._values(self.float_model, [node.output[0]]),
         )
-        if inputs.ndim != 2:
+        if inputs.ndim != 2 or not np.all(np.isfinite(wanted)):
             return
         x = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1).astype(np.float64)
         gram = x @ x.T
@@ -306,7 +318,7 @@ class _Trinarizer:
         bias_name = self._constant(f"{node.output[0]}/bias", bias)
         product = helper.make_node("MatMul", [node.input[0], weight_name], [f"{node.output[0]}/product"], node.name)
         total = helper.make_node("Add", [product.output[0], bias_name], list(node.output), f"{node.name}/bias")
-        self._replace([node], [product, total])
+        self._replace(node, [product, total])
 
     def _fidelity(self, labels: Array | None) -> Fidelity:
         """Measures the finished model; labels: of all frames, or None."""
@@ -322,6 +334,15 @@ class _Trinarizer:
             found.append(None if before is None or after is None else compare_outputs(before, after, here))
         assert found[0] is not None  # there is calibration data
         return Fidelity(tuple(self.layers), found[0], found[1])
+
+
+def _check_finite(activation: Array, layer: _Layer) -> None:
+    if not np.all(np.isfinite(activation)):
+        raise TrinarizationRefused(
+            "the float model computes NaN or infinity on the calibration data",
+            layer.activation.name,
+            "data like that which the network will see",
+        )
 
 
 def ternarize(weight: Array) -> Array:

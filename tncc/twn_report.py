@@ -38,7 +38,7 @@ class OutputFidelity:
     Attributes:
         frames: how many.
         agreement: share of frames in which both have their largest number in the same place.
-        correlation: Pearson's, over all numbers; None where one of them is constant.
+        correlation: Pearson's, over all numbers; None where one of them is constant or not finite.
         accuracy, float_accuracy: shares of frames in which that place is the label's; None without labels.
     """
 
@@ -100,7 +100,9 @@ def compare_outputs(before: Array, after: Array, labels: Array | None) -> Output
 
 
 def correlation(a: Array, b: Array) -> float | None:
-    """Pearson's correlation of two arrays of one shape; None where one of them is constant."""
+    """Pearson's correlation of two arrays of one shape; None where one of them is constant or not finite."""
+    if not (np.all(np.isfinite(a)) and np.all(np.isfinite(b))):
+        return None
     x, y = (part.astype(np.float64).reshape(-1) - part.mean(dtype=np.float64) for part in (a, b))
     scale = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / scale if scale else None

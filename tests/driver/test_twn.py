@@ -123,10 +123,70 @@ def test_thresholds_are_fitted_to_the_sums_that_the_chip_computes() -> None:
         np.testing.assert_array_equal(levels[f"a{i}/level"], (fitted - 0.5).astype(np.float32))
 
 
+def rewritten(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> onnx.ModelProto:
+    """The model with other nodes; its output is the last one's."""
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    model.graph.output[0].name = nodes[-1].output[0]
+    return model
+
+
+def test_two_activations_of_one_layer() -> None:
+    model = chain(layers(4, 6, 6, 3))
+    nodes = list(model.graph.node)
+    nodes[3].output[0] = "half"
+    nodes.insert(4, helper.make_node("Sigmoid", ["z1"], ["other"], name="Sigmoid_1"))
+    nodes.insert(5, helper.make_node("Max", ["half", "other"], ["a1"], name="Max_1"))
+    data = np.random.default_rng(2).standard_normal((50, 4)).astype(np.float32)
+    chip = tncc.compile(rewritten(model, nodes), trinarize="twn", calibrate=data)
+    again = trinarize(load(model).model, data).model
+    assert {"Gemm_1/Relu_1", "Gemm_1/Sigmoid_1"} <= {node.name for node in again.graph.node}
+    np.testing.assert_array_equal(chip.run(data), HostModel(again.SerializeToString(), "made").run({"x": data})["z2"])
+
+
+def test_a_suffix_of_many_branches() -> None:
+    """All paths from an activation to the output are 2^40."""
+    model = chain(layers(4, 6, 6, 3))
+    nodes, x = list(model.graph.node), "z2"
+    for i in range(40):
+        branches = [f"{kind}{i}" for kind in ("Sigmoid", "Tanh")]
+        nodes += [helper.make_node(name[:-1].rstrip("0123456789"), [x], [name], name=name) for name in branches]
+        nodes.append(helper.make_node("Add", branches, [f"y{i}"], name=f"Add{i}"))
+        x = f"y{i}"
+    found = trinarize(load(rewritten(model, nodes)).model, np.random.default_rng(3).standard_normal((9, 4)))
+    assert [layer.layer for layer in found.fidelity.layers] == ["Gemm_0", "Gemm_1"]
+
+
+def test_outputs_that_are_not_finite(tmp_path: Path) -> None:
+    """The logarithm of a negative number: the report says nothing of a correlation, and the file can be written."""
+    model = chain(layers(4, 6, 6, 3))
+    nodes, x = list(model.graph.node), "z2"
+    for kind in ("Abs", "Neg", "Log"):
+        nodes.append(helper.make_node(kind, [x], [kind], name=kind))
+        x = kind
+    data = np.random.default_rng(4).standard_normal((50, 4)).astype(np.float32)
+    chip = tncc.compile(rewritten(model, nodes), trinarize="twn", calibrate=data)
+    assert not np.isfinite(chip.run(data)).any()
+    chip.save(tmp_path / "chip.tnbin")
+    assert tncc.load(tmp_path / "chip.tnbin").report()["trinarization"]["calibration"]["correlation"] is None
+
+
+def test_held_out_data_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be a memory map larger than memory."""
+    monkeypatch.setattr("tncc.twn.FRAMES", 10)
+    data = np.random.default_rng(5).standard_normal((1000, 4)).astype(np.float16)
+    pieces: list[int] = []
+    whole = np.ascontiguousarray
+    monkeypatch.setattr("tncc.twn.np.ascontiguousarray", lambda a, *k: pieces.append(len(a)) or whole(a, *k))
+    found = trinarize(load(chain(layers(4, 6, 6, 3))).model, data).fidelity
+    assert found.held_out is not None and found.held_out.frames == 990 and max(pieces) <= 64
+
+
 def test_correlation_by_hand() -> None:
     assert correlation(np.array([[0.0, 1], [1, 0]]), np.array([[1.0, 3], [3, 1]])) == pytest.approx(1)
     assert correlation(np.array([0.0, 1, 2]), np.array([2.0, 0, -2])) == pytest.approx(-1)
     assert correlation(np.ones(3), np.arange(3)) is None
+    assert correlation(np.array([1.0, np.nan]), np.arange(2)) is None
 
 
 def test_same_data_same_bytes(digits: tuple[onnx.ModelProto, Array, Array, Array]) -> None:
@@ -245,3 +305,35 @@ def test_a_residual_network() -> None:
         "batch normalisation, then Relu_1\n"
         "  hint: train the network with trinary weights and binary activations instead (tncc.train)"
     )
+
+
+@pytest.mark.parametrize("weight", [np.eye(4), np.eye(4)[None]], ids=["2-D", "3-D"])
+def test_layers_on_sequences(weight: Array) -> None:
+    """A channel would be the last axis, not the first."""
+    model = chain(layers(4, 4, 4, 2))
+    for i in (0, 1):
+        model.graph.initializer[2 * i].CopyFrom(numpy_helper.from_array(weight.astype(np.float32), f"w{i}"))
+    nodes = list(model.graph.node)
+    for node in nodes:
+        if node.op_type == "Gemm":
+            node.op_type = "MatMul"
+            del node.input[2]
+    del model.graph.input[0].type.tensor_type.shape.dim[1:]
+    for size in (3, 4):
+        model.graph.input[0].type.tensor_type.shape.dim.add().dim_value = size
+    del model.graph.output[0].type.tensor_type.shape.dim[1:]
+    for size in (3, 2):
+        model.graph.output[0].type.tensor_type.shape.dim.add().dim_value = size
+    with pytest.raises(CompileError) as caught:
+        trinarize(load(rewritten(model, nodes)).model, np.random.default_rng(0).standard_normal((5, 3, 4)))
+    assert str(caught.value) == (
+        "Gemm_1: MatMul gives [3, 4] a frame where --trinarize twn expects one number a neuron\n"
+        "  hint: a Conv for layers on maps, or training with trinary weights (tncc.train)"
+    )
+
+
+@pytest.mark.parametrize("scale", [1e30, np.nan])
+def test_a_float_model_that_overflows(scale: float) -> None:
+    with pytest.raises(CompileError) as caught:
+        trinarize(load(chain([(scale * w, b) for w, b in layers(4, 4, 4, 2)])).model, np.ones((3, 4)))
+    assert caught.value.message == "the float model computes NaN or infinity on the calibration data"
