@@ -297,6 +297,19 @@ NOT_MODELLED = {
     "batch moved": one("Transpose", (5, 2), perm=[1, 0, 2]),
     "linear resize": one("Resize", (2, 3, 4), None, f32([1, 1, 2, 2]), mode="linear"),
     "fractional resize": one("Resize", (2, 2, 4), None, f32([1, 1, 1.5, 2]), mode="nearest"),
+    "resize by nearly whole factors": one(
+        "Resize",
+        (2, 3, 2),
+        None,
+        f32([1, 1, 2.1, 2.4]),
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    ),
+    "resize of centres, rounded down": one("Resize", (2, 3, 4), None, f32([1, 1, 2, 2]), nearest_mode="floor"),
+    "resize that keeps the aspect": one(
+        "Resize", (2, 3, 5), None, None, ints(6, 10), axes=[2, 3], keep_aspect_ratio_policy="not_larger", opset=18
+    ),
     "float64": model([node("Cast", "x", "d", to=11), node("Neg", "d", "y")], {"x": ("n", 3)}, ["y"]),
     "integer division": model(
         [node("Div", "x two", "y")], {"x": ("n", 3)}, ["y"], {"two": np.array(2, np.int32)}, input_type=6

@@ -275,13 +275,18 @@ def resize(importer: Importer, node: Node) -> None:
         raise NotModelled("interpolates")
     if any(new % old for old, new in zip(x.shape, shape[1:], strict=True)):
         raise NotModelled("not a whole factor")
-    if node.get("coordinate_transformation_mode", "half_pixel") not in ("half_pixel", "asymmetric"):
-        raise NotModelled("corners are aligned")
-    if node.get("nearest_mode", "round_prefer_floor") not in ("round_prefer_floor", "floor"):
-        raise NotModelled("rounds up")
-    halved = node.get("coordinate_transformation_mode", "half_pixel") == "half_pixel"
-    if not halved and node.get("nearest_mode", "round_prefer_floor") != "floor":
-        raise NotModelled("rounds half down at odd places")
+    scales = node.optional_constant(2)
+    if scales is not None and scales.size:
+        axes = node.get("axes") or range(len(shape))
+        given = dict(zip((axis % len(shape) for axis in axes), scales.reshape(-1).tolist(), strict=True))
+        whole = {axis: new / old for axis, (old, new) in enumerate(zip(x.shape, shape[1:], strict=True), 1)} | {0: 1}
+        if any(factor != whole[axis] for axis, factor in given.items()):
+            raise NotModelled("not a whole factor")  # of which the result's shape keeps the whole part
+    elif node.get("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise NotModelled("a factor that is rounded to sizes")
+    how = node.get("coordinate_transformation_mode", "half_pixel"), node.get("nearest_mode", "round_prefer_floor")
+    if how not in (("half_pixel", "round_prefer_floor"), ("asymmetric", "floor")):
+        raise NotModelled("elements are not repeated equally often")
     _repeat(importer, node, x, shape[1:], lambda size, new: np.repeat(np.arange(size), new // size))
 
 
