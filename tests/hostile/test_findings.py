@@ -53,6 +53,27 @@ EXACT = {
             b = Greater (x, zero)   s = Where (b, one, minus)   t = MatMul (s, w)   c = Greater (t, half)
             u = Where (c, one, minus)   y = MatMul (u, "u/spikes")
         }""",
+    "a tensor that is called what the spikes of a renamed one would be": """
+        agraph (float[n,3] x) => (float[n,2] "a/spikes")
+        <float zero = {0}, float one = {1}, float minus = {-1}, float half = {0.5}, float[3,2] w = {1,-1,1,1,-1,1},
+         float[2,2] v = {1,-1,1,1}> {
+            b = GreaterOrEqual (x, zero)   a = Where (b, one, minus)   t = MatMul (a, w)   c = Greater (t, half)
+            "a_/spikes" = Cast <to: int = 1> (c)   u = MatMul ("a_/spikes", v)   d = Greater (u, half)
+            "a/spikes" = Cast <to: int = 1> (d)
+        }""",
+    "weights that are called what a level of others would be": """
+        agraph (float[n,3] x) => (float[n,2] y)
+        <float zero = {0}, float high = {0.25}, float low = {-0.25}, float[3,2] "s/level" = {1,-1,1,1,-1,1},
+         float limit = {0.125}> {
+            b = GreaterOrEqual (x, zero)   s = Where (b, high, low)   t = MatMul (s, "s/level")
+            c = Greater (t, limit)   y = Cast <to: int = 1> (c)
+        }""",
+    "a reshape of one frame that takes zeros as zeros": """
+        agraph (float[1,2,3] x) => (float[1,2] y)
+        <float zero = {0}, float half = {0.5}, int64[2] flat = {1,-1}, float[6,2] w = {1,-1,1,1,-1,1,0,1,1,-1,0,0}> {
+            b = Greater (x, zero)   s = Cast <to: int = 1> (b)   f = Reshape <allowzero: int = 1> (s, flat)
+            t = MatMul (f, w)   c = Greater (t, half)   y = Cast <to: int = 1> (c)
+        }""",
     "inputs of half precision": """
         agraph (float16[n,3] x) => (float[n,2] y)
         <float zero = {0}, float half = {0.5}, float[3,2] w = {1,-1,1,1,0,1}> {

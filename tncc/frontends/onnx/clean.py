@@ -33,7 +33,17 @@ from tncc.frontends.onnx.evaluate import (
     is_foldable,
     why_not_runnable,
 )
-from tncc.frontends.onnx.probes import BATCH, PROBES, Probe, attribute, initializers, replace_all, resolve_shapes
+from tncc.frontends.onnx.probes import (
+    BATCH,
+    PROBES,
+    Probe,
+    attribute,
+    fresh_name,
+    initializers,
+    replace_all,
+    resolve_shapes,
+    tensor_names,
+)
 from tncc.frontends.onnx.quantizers import lower_quantizers
 from tncc.ir.types import SPIKES_SUFFIX
 
@@ -278,9 +288,7 @@ def _check_operators(model: onnx.ModelProto) -> None:
 def _free_reserved_names(model: onnx.ModelProto, where: object) -> None:
     """Renames tensors so that no two are called `t` and `t/spikes`, as the spikes of a tensor of signs are called."""
     shown = {value.name for value in (*model.graph.input, *model.graph.output)}
-    taken = shown.union(
-        {tensor.name for tensor in model.graph.initializer}, *(node.output for node in model.graph.node)
-    )
+    taken = tensor_names(model)
     renamed: dict[str, str] = {}
     behind = [name for name in taken if name.endswith(SPIKES_SUFFIX)]
     for name in sorted(name for name in behind if name.removesuffix(SPIKES_SUFFIX) in taken):
@@ -291,7 +299,7 @@ def _free_reserved_names(model: onnx.ModelProto, where: object) -> None:
                 f"the model takes or returns both {base!r} and {name!r}", where, "another name for one of the two"
             )
         fresh = f"{inner}_"
-        while fresh in taken:
+        while fresh in taken or fresh + SPIKES_SUFFIX in taken:
             fresh += "_"
         taken.add(fresh)
         renamed[inner] = fresh
@@ -350,21 +358,27 @@ def _cast_like_to_cast(model: onnx.ModelProto) -> None:
 
 def _free_reshapes(model: onnx.ModelProto) -> None:
     """In a model exported with batch 1, a reshape to [1, ...] means: keep the batch."""
-    constants = initializers(model)
+    constants, taken = initializers(model), tensor_names(model)
     for node in model.graph.node:
         if node.op_type != "Reshape" or node.input[1] not in constants:
             continue
         target = constants[node.input[1]].copy()
         if target.ndim == 1 and target.size > 1 and target[0] == 1:
-            target[0] = 0 if -1 in target[1:] else -1
-            name = f"{node.output[0]}.shape"
+            if -1 not in target[1:]:
+                target[0] = -1
+            elif 0 in target[1:] and attribute(node, "allowzero", 0):
+                continue  # no elements at all
+            else:
+                target[0] = 0
+                replace_all(node.attribute, [given for given in node.attribute if given.name != "allowzero"])
+            name = fresh_name(f"{node.output[0]}.shape", taken)
             model.graph.initializer.append(onnx.numpy_helper.from_array(target, name))
             node.input[1] = name
 
 
 def _gather_nd_to_gather(model: onnx.ModelProto) -> None:
     """Transpose, GatherND, Transpose is how torch.export writes x[:, indices]: it becomes one Gather."""
-    constants = initializers(model)
+    constants, taken = initializers(model), tensor_names(model)
     producer = {name: node for node in model.graph.node for name in node.output}
     uses = Counter(name for node in model.graph.node for name in node.input)
     uses.update(value.name for value in model.graph.output)
@@ -380,7 +394,7 @@ def _gather_nd_to_gather(model: onnx.ModelProto) -> None:
             continue
         if [before[axis] for axis in after] != list(range(len(before))):
             continue
-        name = f"{last.output[0]}.indices"
+        name = fresh_name(f"{last.output[0]}.indices", taken)
         model.graph.initializer.append(onnx.numpy_helper.from_array(indices[:, 0].copy(), name))
         gather = onnx.helper.make_node("Gather", [first.input[0], name], last.output, last.name, axis=int(before[0]))
         last.CopyFrom(gather)
@@ -388,7 +402,7 @@ def _gather_nd_to_gather(model: onnx.ModelProto) -> None:
 
 def _factor_levels(model: onnx.ModelProto) -> None:
     """where(c, v, -v) becomes v * where(c, 1, -1): the same numbers, and a tensor in {-1, +1} that has a name."""
-    constants = initializers(model)
+    constants, taken = initializers(model), tensor_names(model)
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         nodes.append(node)
@@ -400,13 +414,15 @@ def _factor_levels(model: onnx.ModelProto) -> None:
             continue
         output = node.output[0]
         shape = np.broadcast_shapes(*(level.shape for level in levels if level is not None))
-        stored = {f"{output}/one": np.sign(high), f"{output}/minus": -np.sign(high), f"{output}/level": abs(high)}
+        one, minus, level, signs = (
+            fresh_name(f"{output}/{what}", taken) for what in ("one", "minus", "level", "signs")
+        )
+        stored = {one: np.sign(high), minus: -np.sign(high), level: abs(high)}
         model.graph.initializer.extend(
             onnx.numpy_helper.from_array(np.full(shape, value, np.float32), name) for name, value in stored.items()
         )
-        node.input[1], node.input[2], node.output[0] = f"{output}/one", f"{output}/minus", f"{output}/signs"
-        operands = [f"{output}/signs", f"{output}/level"]
-        nodes.append(onnx.helper.make_node("Mul", operands, [output], f"{node.name}/scale"))
+        node.input[1], node.input[2], node.output[0] = one, minus, signs
+        nodes.append(onnx.helper.make_node("Mul", [signs, level], [output], f"{node.name}/scale"))
     replace_all(model.graph.node, nodes)
 
 

@@ -41,6 +41,23 @@ def initializers(model: onnx.ModelProto) -> dict[str, Array]:
     return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
 
 
+def tensor_names(model: onnx.ModelProto) -> set[str]:
+    """The names of all tensors of the model's graph."""
+    graph = model.graph
+    stored = {value.name for values in (graph.input, graph.output, graph.initializer) for value in values}
+    return stored.union(*(node.output for node in graph.node))
+
+
+def fresh_name(base: str, taken: set[str]) -> str:
+    """`base`, or `base.1`, `base.2` and so on, that is not in `taken`; it is then."""
+    name, count = base, 0
+    while name in taken:
+        count += 1
+        name = f"{base}.{count}"
+    taken.add(name)
+    return name
+
+
 def replace_all(repeated: Any, values: list[Any]) -> None:
     """Gives a repeated protobuf field other contents."""
     del repeated[:]
@@ -59,6 +76,7 @@ def resolve_shapes(model: onnx.ModelProto, where: object) -> tuple[Probe, Probe]
     """Finds all shapes, and turns the targets of reshapes that are computed from shapes into constants."""
     first, second = (_probe(model, batch, where) for batch in PROBES)
     stored = {tensor.name for tensor in model.graph.initializer}
+    taken = tensor_names(model)
     fresh: dict[str, Array] = {}
     for node in model.graph.node:
         for i, name in enumerate(node.input):
@@ -70,11 +88,11 @@ def resolve_shapes(model: onnx.ModelProto, where: object) -> tuple[Probe, Probe]
             elif node.op_type == "Reshape" and i == 1 and a.shape == b.shape and np.count_nonzero(a != b) == 1:
                 # the result's own shape: it has no -1 or 0 of the target's, so the batch may take the one -1
                 at_first, at_second = (np.array(p.shapes[node.output[0]], np.int64) for p in (first, second))
-                target = f"{node.output[0]}.shape"
+                target = fresh_name(f"{node.output[0]}.shape", taken)
                 fresh[target] = np.where(at_first == at_second, at_first, -1)
                 node.input[1] = target
             elif _repeats_frame(a, b) and _broadcasts(node, i, first):
-                frame = f"{name}.frame"
+                frame = fresh_name(f"{name}.frame", taken)
                 fresh[frame] = a[:1]
                 node.input[i] = frame
     model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in fresh.items())

@@ -245,8 +245,6 @@ def pad(importer: Importer, node: Node) -> None:
         before[axis % rank], after[axis % rank] = amounts[i], amounts[i + len(axes)]
     if before[0] or after[0] or min(*before, *after) < 0:
         raise NotModelled("padding of the batch, or negative padding")
-    if len(x.shape) in (2, 3) and not filling:
-        importer.padded[node.outputs[0]] = Padded(x, tuple(before[1:]), tuple(after[1:]))
     sizes = [size + first + last for size, first, last in zip(x.shape, before[1:], after[1:], strict=True)]
     check_size(node.outputs[0], TensorType(Domain.REAL, tuple(sizes)), importer.location)
     steps = [axis for axis in range(1, rank) if before[axis] or after[axis]]
@@ -264,6 +262,8 @@ def pad(importer: Importer, node: Node) -> None:
         name = node.outputs[0] if i == len(steps) else importer.fresh(f"{node.outputs[0]}.{i}")
         current = importer.emit(ops.Concat, tuple(parts), name, axis=axis - 1)
     importer.define(node.outputs[0], current, x.element_type)
+    if len(x.shape) in (2, 3) and not filling:
+        importer.padded[node.outputs[0]] = Padded(x, tuple(before[1:]), tuple(after[1:]))
 
 
 @imports("Resize", "Upsample")
