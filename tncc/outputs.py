@@ -16,11 +16,11 @@ from tncc.files import replacing
 class OutputFile:
     """A .npy file of `frames` rows that appears under its name only when every row is written."""
 
-    def __init__(self, path: Path | None, frames: int) -> None:
-        """`path` None makes a sink that drops everything. Raises InputError where the path cannot be written."""
+    def __init__(self, path: Path, frames: int) -> None:
+        """Raises InputError where the path cannot be written."""
         self._frames = frames
         self._stack = ExitStack()
-        self._file: BinaryIO | None = self._stack.enter_context(replacing(path)) if path else None
+        self._file: BinaryIO = self._stack.enter_context(replacing(path))
         self._started = False
 
     def __enter__(self) -> OutputFile:
@@ -28,8 +28,6 @@ class OutputFile:
 
     def write(self, rows: npt.NDArray[Any]) -> None:
         """Appends rows [n, ...]; the first rows fix dtype and shape."""
-        if self._file is None:
-            return
         if not self._started:
             header = {
                 "descr": np.lib.format.dtype_to_descr(rows.dtype),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tncc.errors import InputError
 from tncc.placement import DEFECT, FREE, color, mesh_of
 from tncc.program import Program
-from tncc.traffic import core_load, placed_routes
+from tncc.traffic import core_load, loads
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,9 +51,7 @@ def link_loads(program: Program, activity: Activity | None = None, ax: Axes | No
 
     Raises InputError where the chip is not placed.
     """
-    found, scale, unit = placed_routes(program), 1.0, "connections"
-    if activity is not None and activity.routes is not None:
-        found, scale, unit = activity.routes, 1 / activity.ticks, "packets a tick"
+    found, scale, unit = loads(program, activity)
     ax = _axes(ax)
     mesh_x, mesh_y, chips_x, chips_y = program.config.mesh
     load = core_load(found, mesh_y * chips_y, mesh_x * chips_x) * scale

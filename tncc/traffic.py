@@ -32,6 +32,13 @@ def placed_routes(program: Program) -> Routes:
     return found
 
 
+def loads(program: Program, activity: Activity | None) -> tuple[Routes, float, str]:
+    """Routes, and what to multiply their loads by to get them in the unit named: connections, or packets a tick."""
+    if activity is not None and activity.routes is not None:
+        return activity.routes, 1 / activity.ticks, "packets a tick"
+    return placed_routes(program), 1.0, "connections"
+
+
 def core_load(found: Routes, height: int, width: int) -> Array:
     """float64 [height, width]: load of the busiest link that leaves each core's router."""
     load = np.zeros((height, width))
@@ -98,11 +105,11 @@ def _chips(program: Program, found: Routes, unit: str) -> list[str]:
     return lines + [f"{load:>8,.0f}  chip {start} -> chip {end}" for load, start, end in ports]
 
 
-def svg(program: Program, title: str) -> str:
-    """Heat map of link loads as an SVG document."""
-    found = placed_routes(program)
+def svg(program: Program, title: str, activity: Activity | None = None) -> str:
+    """Heat map of link loads as an SVG document: of connections, or of the packets in an `activity`."""
+    found, scale, unit = loads(program, activity)
     height, width = _mesh(program)
-    load = core_load(found, height, width)
+    load = core_load(found, height, width) * scale
     most = load.max(initial=0.0) or 1.0
     cell = max(2, min(12, 1024 // max(height, width)))
     left, top = 16, 44
@@ -120,6 +127,6 @@ def svg(program: Program, title: str) -> str:
             out.append(f'<path fill="{fill}" d="{squares(here, left, top, cell)}"/>')
     borders = chip_borders(load.shape, program.config.mesh[:2], left, top, cell)
     out.append(f'<path stroke="#404040" fill="none" d="{borders}"/>')
-    caption = f"0 (light) to {most:,.0f} connections (dark); mean {found.mean_hops:.2f} hops"
+    caption = f"0 (light) to {most:,.0f} {unit} (dark); mean {found.mean_hops:.2f} hops"
     out.append(f'<text x="{left}" y="{top + height * cell + 24}">{caption}</text>')
     return "\n".join([*out, "</svg>", ""])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,13 @@ PIPE_WIDTH = 240  # characters a table may take where no terminal limits it
 @click.option("--layers", is_flag=True, help="Table of layers: cores, tiles, copies, use of axons and neurons.")
 @click.option("--traffic", is_flag=True, help="Hop histogram and link loads.")
 @click.option("--cost", is_flag=True, help="Predicted frames/s and power (docs/cost.md).")
-@click.option("--input", "data", type=file, metavar="DATA.npy", help="With --cost, --traffic or --html: frames to run.")
+@click.option(
+    "--input",
+    "data",
+    multiple=True,
+    metavar="[NAME=]DATA.npy",
+    help="With --cost, --traffic or --html: frames to run; as for tncc run.",
+)
 @click.option("--tick-rate", type=float, metavar="HZ", help="With --cost or --html: ticks/s; default the highest.")
 @click.option("--voltage", type=float, metavar="V", help="With --cost or --html: the supply; default 1.0.")
 @click.option(
@@ -47,7 +52,7 @@ def command(
     layers: bool,
     traffic: bool,
     cost: bool,
-    data: Path | None,
+    data: tuple[str, ...],
     tick_rate: float | None,
     voltage: float | None,
     like: str | None,
@@ -58,7 +63,7 @@ def command(
     import tncc
     from tncc.files import write_text
 
-    wanted = {"--input": data, "--tick-rate": tick_rate, "--voltage": voltage, "--like": like}
+    wanted = {"--input": data or None, "--tick-rate": tick_rate, "--voltage": voltage, "--like": like}
     given = [name for name, value in wanted.items() if value is not None]
     if given and not (cost or html or (traffic and given == ["--input"])):
         traffic_too = ", --traffic" if given == ["--input"] else ""
@@ -70,12 +75,13 @@ def command(
             raise InputError(f"{name} goes with --placement or --traffic")
     program = tncc.load(chip)
     found = _cost(program, data, tick_rate, voltage, like) if cost or html else None
+    activity = found.activity if found else _activity(program, data) if data else None
     if html and found:
         from tncc.html_report import html_report
 
         write_text(html, html_report(program, chip.name, found))
         click.echo(f"wrote {html}", err=True)
-    _write_pictures(program, chip.name, svg, png, placement)
+    _write_pictures(program, chip.name, svg, png, placement, activity)
     if as_json:
         echo_json(program.report() | (found.to_json() if found and cost else {}))
         return
@@ -91,7 +97,7 @@ def command(
     if traffic:
         from tncc.traffic import terminal as traffic_view
 
-        console.print(traffic_view(program, _activity(program, data) if data else None))
+        console.print(traffic_view(program, activity))
     if layers:
         from tncc.tables import layer_table
 
@@ -106,7 +112,9 @@ def command(
         _summary(console, program.report())
 
 
-def _write_pictures(program: Program, name: str, svg: Path | None, png: Path | None, placement: bool) -> None:
+def _write_pictures(
+    program: Program, name: str, svg: Path | None, png: Path | None, placement: bool, activity: Activity | None
+) -> None:
     """The mesh where --placement asks for it, else the traffic."""
     from tncc import placement as mesh
     from tncc import traffic
@@ -114,47 +122,41 @@ def _write_pictures(program: Program, name: str, svg: Path | None, png: Path | N
 
     if svg:
         title = f"{name}: {program.config.n_cores:,} cores"
-        write_text(svg, mesh.svg(mesh.mesh_of(program), title) if placement else traffic.svg(program, name))
+        write_text(svg, mesh.svg(mesh.mesh_of(program), title) if placement else traffic.svg(program, name, activity))
         click.echo(f"wrote {svg}", err=True)
     if png:
         from tncc import plot
 
-        picture = plot.png(plot.placement(program) if placement else plot.link_loads(program))
+        picture = plot.png(plot.placement(program) if placement else plot.link_loads(program, activity))
         with replacing(png) as stream:
             stream.write(picture)
         click.echo(f"wrote {png}", err=True)
 
 
-def _frames(data: Path) -> Any:
-    """The array in the file."""
-    from tncc.cli.options import load_array
-
-    frames = load_array(data)
-    if frames.ndim == 0:
-        raise InputError("holds a single number; frames [N, ...] are needed", data)
-    return frames
-
-
-def _activity(program: Program, data: Path) -> Activity:
+def _activity(program: Program, data: tuple[str, ...]) -> Activity:
     from tncc.cli.options import reading
+    from tncc.cli.ports import load_frames
     from tncc.cost.activity import measure
 
-    frames = _frames(data)
-    with reading(data):
-        return measure(program, frames)
+    frames = load_frames(data, program)
+    with reading(frames.source):
+        return measure(program, frames.data)
 
 
 def _cost(
-    program: Program, data: Path | None, tick_rate: float | None, voltage: float | None, like: str | None
+    program: Program, data: tuple[str, ...], tick_rate: float | None, voltage: float | None, like: str | None
 ) -> Cost:
     from tncc.cli.options import reading
+    from tncc.cli.ports import load_frames
     from tncc.cost.estimate import estimate
     from tncc.cost.physics import NOMINAL_VOLTAGE
 
-    frames = _frames(data) if data else None
     volts = NOMINAL_VOLTAGE if voltage is None else voltage
-    with reading(data) if data else nullcontext():
-        return estimate(program, frames, kind=like, tick_rate_hz=tick_rate, voltage=volts)
+    if not data:
+        return estimate(program, kind=like, tick_rate_hz=tick_rate, voltage=volts)
+    frames = load_frames(data, program)
+    with reading(frames.source):
+        return estimate(program, frames.data, kind=like, tick_rate_hz=tick_rate, voltage=volts)
 
 
 def _print_cost(console: Any, found: Cost) -> None:

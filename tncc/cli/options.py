@@ -28,8 +28,8 @@ def file(path: str) -> Path:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Errors about data, which know the array but not where it came from, name the file."""
+def reading(path: Path | str) -> Iterator[None]:
+    """Errors about data, which know the array but not where it came from, name the file ("": they stay)."""
     try:
         yield
     except InputError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,26 @@ from tncc.cli.options import echo_json, file, load_array, reading
 from tncc.errors import InputError
 
 if TYPE_CHECKING:
+    from tncc.program import Program
     from tncc.session import Session
 
 
 @click.command("run")
 @click.argument("chip", type=file)
-@click.option("--input", "data", type=file, metavar="DATA.npy", help="Frames [N, ...]: float32 or uint8.")
-@click.option("-o", "--output", type=file, metavar="OUT.npy", help="Write the model's outputs.")
+@click.option(
+    "--input",
+    "data",
+    multiple=True,
+    metavar="[NAME=]DATA.npy",
+    help="Frames [N, ...]: float32 or uint8. For a model with several inputs once for each, with its name.",
+)
+@click.option(
+    "-o",
+    "--output",
+    multiple=True,
+    metavar="[NAME=]OUT.npy",
+    help="Write the model's output; of several outputs those that are named.",
+)
 @click.option("--labels", type=file, metavar="LABELS.npy", help="Class labels [N]: print the accuracy.")
 @click.option(
     "--expect-accuracy",
@@ -47,8 +61,8 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     chip: Path,
-    data: Path | None,
-    output: Path | None,
+    data: tuple[str, ...],
+    output: tuple[str, ...],
     labels: Path | None,
     expect_accuracy: float | None,
     spikes: Path | None,
@@ -63,7 +77,7 @@ def command(
     """Run a compiled CHIP on data (--input) or on raw spikes (--spikes)."""
     import tncc
 
-    if (data is None) == (spikes is None):
+    if bool(data) == (spikes is not None):
         raise InputError("give either --input DATA.npy or --spikes FILE")
     if expect_accuracy is not None and (labels is None or math.isnan(expect_accuracy)):
         raise InputError("--expect-accuracy takes a number from 0 to 1, and needs --labels")
@@ -78,7 +92,6 @@ def command(
         report = run_spikes(program, spikes, ticks, spikes_out, monitor, engine, threads)
         passed = True
     else:
-        assert data is not None
         report, passed = _run_frames(program, data, output, labels, expect_accuracy, engine, threads, stats)
     if not stats:
         for key in ("spikes", "synaptic_events", "hops", "per_tick_max", "predicted", "core_spikes", "wiring_sha256"):
@@ -95,15 +108,16 @@ def command(
 
 
 def _run_frames(
-    program: Any,
-    data: Path,
-    output: Path | None,
+    program: Program,
+    data: tuple[str, ...],
+    output: tuple[str, ...],
     labels: Path | None,
     expected: float | None,
     engine: str,
     threads: int,
     stats: bool,
 ) -> tuple[dict[str, Any], bool]:
+    from tncc.cli.ports import by_name, load_frames
     from tncc.cli.spikes import measured_traffic
     from tncc.cost.rapl import EnergyMeter
     from tncc.labels import check_labels, count_hits
@@ -111,35 +125,33 @@ def _run_frames(
     from tncc.progress import progress
     from tncc.session import Session
 
-    frames = load_array(data)
+    frames = load_frames(data, program)
     truth = load_array(labels) if labels else None
     session = Session(program, threads=threads, engine=engine)
-    if frames.ndim == 0:
-        raise InputError("holds a single number; frames [N, ...] are needed", data)
+    with reading(frames.source):
+        session.feeds(frames.data)
+    if labels and len(session.outputs) != 1:
+        raise InputError(f"the model has {len(session.outputs)} outputs; --labels takes a model with one")
     if labels is not None and truth is not None:
         with reading(labels):
             check_labels(truth, len(frames))
-    if len(session.inputs) > 1:
-        raise InputError(
-            f"the model has {len(session.inputs)} inputs; the command line feeds models with one",
-            hint="tncc.load(chip).run({name: array, ...}) in Python feeds several",
-        )
-    if (output or labels) and len(session.outputs) != 1:
-        raise InputError(f"the model has {len(session.outputs)} outputs; -o and --labels take a model with one")
+    files = by_name(output, session.outputs, "-o", "outputs")
     hits = done = 0
     with (
         progress("running", len(frames), "frames") as update,
-        reading(data),
-        OutputFile(output, len(frames)) as sink,
+        reading(frames.source),
+        ExitStack() as stack,
         EnergyMeter() as meter,
     ):
-        for part in session.stream(frames, progress=update):
-            scores = part[session.outputs[0]]
-            sink.write(scores)
+        sinks = {name: stack.enter_context(OutputFile(path, len(frames))) for name, path in files.items()}
+        for part in session.stream(frames.data, progress=update):
+            for name, sink in sinks.items():
+                sink.write(part[name])
             if labels is not None and truth is not None:
+                scores = part[session.outputs[0]]
                 with reading(labels):
                     hits += count_hits(scores, truth[done : done + len(scores)])
-            done += len(scores)
+                done += len(scores)
     accuracy = hits / len(frames) if truth is not None and len(frames) else None
     report: dict[str, Any] = {
         "frames": len(frames),

@@ -7,13 +7,20 @@ from pathlib import Path
 import click
 
 from tncc.cli import EXIT_CHECK_FAILED
-from tncc.cli.options import echo_json, file, load_array, reading
+from tncc.cli.options import echo_json, file, reading
 
 
 @click.command("verify")
 @click.argument("model", type=file)
 @click.argument("chip", type=file)
-@click.option("--input", "data", type=file, required=True, metavar="DATA.npy", help="Frames [N, ...].")
+@click.option(
+    "--input",
+    "data",
+    multiple=True,
+    required=True,
+    metavar="[NAME=]DATA.npy",
+    help="Frames [N, ...]. For a model with several inputs once for each, with its name.",
+)
 @click.option(
     "--engine",
     type=click.Choice(["auto", "batch", "tick", "numpy"]),
@@ -25,15 +32,17 @@ from tncc.cli.options import echo_json, file, load_array, reading
     "--threads", type=click.IntRange(1, 256), metavar="N", default=1, show_default=True, help="Of the engine."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(model: Path, chip: Path, data: Path, engine: str, threads: int, as_json: bool) -> None:
+def command(model: Path, chip: Path, data: tuple[str, ...], engine: str, threads: int, as_json: bool) -> None:
     """Compare CHIP with ONNX Runtime on MODEL, output for output; exit with 1 where they differ."""
     import tncc
+    from tncc.cli.ports import load_frames
     from tncc.progress import progress
     from tncc.verification import verify
 
-    program, frames = tncc.load(chip), load_array(data)
-    with progress("verifying", len(frames) if frames.ndim else 0, "frames") as update, reading(data):
-        result = verify(model, program, frames, engine=engine, threads=threads, progress=update)
+    program = tncc.load(chip)
+    frames = load_frames(data, program)
+    with progress("verifying", len(frames), "frames") as update, reading(frames.source):
+        result = verify(model, program, frames.data, engine=engine, threads=threads, progress=update)
     if as_json:
         echo_json(result.to_json())
     elif result.equal:
