@@ -45,7 +45,7 @@ def mesh_of(program: Program) -> Mesh:
     layer[config.core_y, config.core_x] = config.layer
     for x, y in metadata.get("defects", []):
         layer[y, x] = DEFECT
-    names = [entry["name"] for entry in metadata.get("layers", [])]
+    names = [entry["name"] for entry in program.layers]
     counts = np.bincount(config.layer, minlength=len(names)).tolist()
     return Mesh(layer, names, counts, (mesh_x, mesh_y))
 

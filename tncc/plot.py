@@ -70,7 +70,7 @@ def raster(program: Program, activity: Activity, ax: Axes | None = None) -> Axes
     from tncc.cost.raster import layered_rows, of_the_frame
 
     config = program.config
-    names = [layer["name"] for layer in program.metadata.get("layers", [])]
+    names = [layer["name"] for layer in program.layers]
     rows, ends = layered_rows(config, len(names))
     spikes = activity.raster
     new = of_the_frame(activity, config)

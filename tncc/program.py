@@ -50,6 +50,14 @@ class Program:
         """What a pickle or a copy holds: not the session, which is the simulator's memory."""
         return {key: value for key, value in vars(self).items() if key != "_session"}
 
+    @property
+    def layers(self) -> list[dict[str, Any]]:
+        """The metadata's layers; where it names none (a chip made by hand), one for each number in config.layer."""
+        count = int(self.config.layer.max(initial=-1)) + 1
+        by_number = [{"name": f"layer {i}", "kind": "cores", "location": "", "note": {}} for i in range(count)]
+        layers: list[dict[str, Any]] = self.metadata.get("layers", by_number)
+        return layers
+
     def content(self) -> tnbin.TnBin:
         """What the .tnbin file holds."""
         blobs = {name: blob for name, blob in (("prefix", self.prefix), ("suffix", self.suffix)) if blob is not None}
@@ -122,7 +130,7 @@ def check_metadata(metadata: dict[str, Any], config: ChipConfig) -> None:
         for key in ("name", "kind", "location"):
             str.encode(layer[key])
         layer.get("note", {}).keys()
-    if int(config.layer.max(initial=-1)) >= len(layers):
+    if "layers" in metadata and int(config.layer.max(initial=-1)) >= len(layers):
         raise ValueError(f"a core belongs to layer {config.layer.max()} of {len(layers)}")
     mesh_x, mesh_y, chips_x, chips_y = config.mesh
     for x, y in metadata.get("defects", []):

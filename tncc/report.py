@@ -22,7 +22,7 @@ def report(program: Program) -> dict[str, Any]:
     used axon and a used neuron; mean_hops is over all neuron-to-axon connections (None where the chip is not placed).
     """
     config, metadata = program.config, program.metadata
-    layers = metadata.get("layers", [])
+    layers = program.layers
     by_layer = np.bincount(config.layer, minlength=len(layers))[: len(layers)].tolist()
     mesh_x, mesh_y, chips_x, chips_y = config.mesh
     axons = used_axons(config)
@@ -54,7 +54,7 @@ def report(program: Program) -> dict[str, Any]:
 def partial_sums(program: Program) -> list[dict[str, Any]]:
     """Layers whose filters no core holds: `{layer, remark, cores, ticks}` of all their stages together."""
     found: dict[str, dict[str, Any]] = {}
-    for number, layer in enumerate(program.metadata.get("layers", [])):
+    for number, layer in enumerate(program.layers):
         if "split-partial-sums" not in layer["location"].partition(" via ")[2].split(", "):
             continue
         entry = found.setdefault(layer["name"], {"layer": layer["name"], "remark": "", "cores": 0, "ticks": 0})

@@ -20,7 +20,7 @@ def layer_rows(program: Program) -> list[list[str]]:
     synapses = synapses_by_core(config, axons)
     neurons = (config.neuron_type >= 0).sum(axis=1)
     rows = []
-    for index, entry in enumerate(program.metadata.get("layers", [])):
+    for index, entry in enumerate(program.layers):
         here, note = config.layer == index, entry.get("note", {})
         count = int(here.sum())
         shares = (
@@ -74,7 +74,7 @@ def core_table(program: Program) -> Any:
     config = program.config
     axons = used_axons(config)
     synapses = synapses_by_core(config, axons)
-    names = [entry["name"] for entry in program.metadata.get("layers", [])]
+    names = [entry["name"] for entry in program.layers]
     table = Table("core", "x", "y", "layer", "axons", "neurons", "synapses", "crossbar")
     for column in (0, 1, 2, 4, 5, 6, 7):
         table.columns[column].justify = "right"

@@ -1,4 +1,4 @@
-"""IBM's files through the command line: import, run on raw spikes, export, import again."""
+"""IBM's files, and chips made by hand, on the command line: import, run on raw spikes, export, import again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from support.model_text import MODEL
 
 import tncc
 from tncc.backends.truenorth import save
+from tncc.builder import ChipBuilder, Neuron
 from tncc.frontends.truenorth import load
 from tncc.runtime.engine import Events
 from tncc.runtime.engines import make_engine
@@ -103,3 +104,28 @@ def test_errors(cli, files: Path) -> None:
         result = cli(*arguments)
         assert result.code == 2, arguments
         assert message in result.err
+
+
+@pytest.mark.parametrize("place", [(-1, -1), (5, 7)])
+def test_a_file_made_by_hand_loads_and_runs(cli, tmp_path: Path, monkeypatch, place: tuple[int, int]) -> None:
+    """As docs/chip-semantics.md promises: without any metadata."""
+    monkeypatch.chdir(tmp_path)
+    builder = ChipBuilder(axons=4, neurons=4)
+    core = builder.core(place=place)
+    core.crossbar[0, 0] = True
+    core.neuron(0, Neuron(weights=(3, 0, 0, 0), threshold=6))
+    builder.connect_output(core, 0, 0)
+    tncc.Program(builder.build(), {}).save("chip.tnbin")
+    spikes = "".join(f'{{"spike":{{"srcTime":{t},"destCore":0,"destAxon":0}}}}\n' for t in range(4))
+    Path("in.sfti").write_text('{"class":"SpikeWriter","encoding":"TEXT"}\n{"defaultDestinationDelay":1}\n' + spikes)
+    ran = cli("run", "chip.tnbin", "--spikes", "in.sfti", "--ticks", 8, "--spikes-out", "out.sfto", "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["recorded_spikes"] == 2
+    assert json.loads(cli("inspect", "--json").out)["cores_by_layer"] == [{"layer": "layer 0", "cores": 1}]
+    for options in (("--layers",), ("--cores",), ("--cost",)):
+        shown = cli("inspect", *options)
+        assert shown.code == 0, shown.err
+    for options in (("--placement", "--svg", "x.svg"), ("--traffic",), ("--html", "x.html")):
+        shown = cli("inspect", *options)
+        assert shown.code == (2 if place == (-1, -1) else 0), shown.err
+    assert cli("export", "chip.tnbin", "-o", "chip.json").code == 0

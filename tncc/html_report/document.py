@@ -41,7 +41,7 @@ def document(program: Program, title: str, cost: Cost) -> dict[str, Any]:
     config, metadata, activity = program.config, program.metadata, cost.activity
     if config.n_cores and config.core_x.min() < 0:
         raise InputError("the chip's cores have no coordinates: it was not placed", hint="run place-cores on it first")
-    layers = metadata.get("layers", [])
+    layers = program.layers
     counts = np.bincount(config.layer, minlength=len(layers))
     arrays: dict[str, Array] = {
         "x": config.core_x.astype(np.uint16),
