@@ -96,7 +96,7 @@ def routes_of(program: Program) -> Routes | None:
 def _hops(program: Program) -> dict[str, Any]:
     found = routes_of(program)
     if found is None:
-        return {"mean_hops": None, "max_hops": None, "max_link_load": None}
+        return {"mean_hops": None, "max_hops": None, "max_link_load": None, "chip_crossings": None}
     return {
         "mean_hops": found.mean_hops,
         "max_hops": found.max_hops,

@@ -51,7 +51,9 @@ def test_compile_run_inspect_verify(cli, model_path: Path, images: np.ndarray, t
 
     inspected = json.loads(cli("inspect", "--json").out)
     assert {k: v for k, v in report.items() if k != "pass_seconds"} == inspected
-    assert "cores used" in cli("inspect").out
+    summary = cli("inspect").out.splitlines()
+    assert summary[0] == f"cores used          {report['cores_used']}"
+    assert f"source              name small, sha256 {report['source']['sha256']}" in summary
     assert "Conv_1" in cli("inspect", "--placement", "--layers", "--cores", "--svg", "mesh.svg").out
     assert Path("mesh.svg").read_text().startswith("<svg")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +110,7 @@ def command(
     if cost and found:
         _print_cost(console, found)
     if not (placement or layers or cores or traffic or cost or html):
-        _summary(console, program.report())
+        _summary(program.report())
 
 
 def _write_pictures(
@@ -175,18 +176,26 @@ def _print_cost(console: Any, found: Cost) -> None:
         console.print(note, highlight=False)
 
 
-def _summary(console: Any, report: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None, pad_edge=False)
+def _summary(report: dict[str, Any]) -> None:
     for key, value in report.items():
         if key == "cores_by_layer":
-            text = "\n".join(f"{entry['cores']:>6,}  {entry['layer']}" for entry in value)
-        elif isinstance(value, float):
-            text = f"{value:,.3f}"
-        elif isinstance(value, int) and not isinstance(value, bool):
-            text = f"{value:,}"
+            lines = [f"{entry['cores']:>6,}  {entry['layer']}" for entry in value]
+        elif isinstance(value, list):
+            lines = [_text(entry) for entry in value]
+        elif key == "trinarization" and value:
+            parts = {part: found if isinstance(found, list) else [found] for part, found in value.items()}
+            lines = [f"{part.replace('_', ' ')}: {_text(entry)}" for part, found in parts.items() for entry in found]
         else:
-            text = "-" if value is None else str(value)
-        table.add_row(key.replace("_", " "), text)
-    console.print(table)
+            lines = [_text(value)]
+        for name, line in zip_longest([key.replace("_", " ")], lines or ["-"], fillvalue=""):
+            click.echo(f"{name:20}{line}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_text(entry)}" for key, entry in value.items())
+    if isinstance(value, float):
+        return f"{value:,.3f}"
+    return (
+        "-" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    )

@@ -58,9 +58,7 @@ def cost_table(prediction: Prediction, cores: int, cpu_energy_per_frame_uj: floa
     if cpu_energy_per_frame_uj is not None:
         rows.append(["this computer, energy per frame, uJ", rounded(cpu_energy_per_frame_uj), *blank])
     rows += [[f"power: {name}, mW", rounded(value), *blank] for name, value in prediction.parts_mw.items()]
-    rows += [
-        [f"tick rate that the {name} allows, Hz", rounded(hz), *blank] for name, hz in prediction.limits_hz.items()
-    ]
+    rows += [[f"tick rate limit by the {name}, Hz", rounded(hz), *blank] for name, hz in prediction.limits_hz.items()]
     notes = [
         f"Supply {prediction.voltage:g} V. The range is one standard deviation. One frame a tick.",
         f"Activity: {'measured on the frames given' if prediction.kind is None else 'assumed'}.",
