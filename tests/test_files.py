@@ -23,6 +23,12 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert target.read_text() == "after"
 
 
+@pytest.mark.parametrize("name", ["a" * 255, "é" * 127])
+def test_names_as_long_as_the_file_system_takes(tmp_path: Path, name: str) -> None:
+    write_text(tmp_path / name, "text")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("target")
     write_text(tmp_path / "link", "text")

@@ -54,6 +54,7 @@ def test_groups_written_out_may_fill_a_core() -> None:
         ("S-12", "at least one more"),
         ("S-101 S-64", "no number of groups fits"),
         ("S-12 V9-10", "no number of groups fits a core"),
+        ("S-12 N-1", "layer 'N-1': 1 features cannot vote for 2 classes"),
     ],
 )
 def test_what_does_not_fit_is_named(notation: str, message: str) -> None:

@@ -65,6 +65,7 @@ def test_it_trains_and_exports(tmp_path: Path) -> None:
         ('path = "set.npz"', 'path = "away.npz"', "the .npz file is not there"),
         ('keep = "best"', 'keep = "best', "not a TOML file"),
         ("S-32/2", "S-32/3", "3 groups do not divide"),
+        ("dropout = 0.1", "dropout = 1.5", "dropout is 1.5"),
         ('"bars.onnx"', '"away/bars.onnx"', r"bars\.onnx: cannot write the file: No such file or directory"),
         ('exporter = "legacy"', 'exporter = "torch"', "unknown exporter 'torch'\n  hint: dynamo or legacy"),
     ],

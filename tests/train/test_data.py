@@ -101,6 +101,15 @@ def test_gtsrb_crops_the_sign(tmp_path: Path) -> None:
     found = data.gtsrb(tmp_path, size=8)
     assert found.train_x.shape == (43, 3, 8, 8) and found.train_y.tolist() == list(range(43))
     assert (found.test_x[0] == np.array([200, 100, 50])[:, None, None]).all() and found.test_y.tolist() == [17]
+    for text, message in (
+        (b"", "no sign is listed"),
+        (header.encode() + b";30;20;10;5;20;15", "line 2 has not the columns of GTSRB"),
+        (b"\xff\xd8 a picture\nb", "line 2 has not the columns of GTSRB"),
+        (header.encode() + b'"' + b"a" * 200_000, "not a table"),
+    ):
+        (folder / "GT-final_test.csv").write_bytes(text)
+        with pytest.raises(FormatError, match=message):
+            data.gtsrb(tmp_path)
 
 
 def test_image_folder_splits_by_class(tmp_path: Path) -> None:
@@ -184,6 +193,45 @@ def test_missing_sets_say_where_to_get_them(tmp_path: Path) -> None:
     (tmp_path / "not.npz").write_bytes(b"PK\x03\x04 not an archive")
     with pytest.raises(FormatError, match=r"not a readable \.npz"):
         data.npz(tmp_path / "not.npz")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": np.array(["a", "b"])}, "must be integers"),
+        ({"sample_rate": np.array([8000, 8000])}, "the last one of them one number"),
+        ({"label": np.zeros(0, int), "speaker": np.zeros(0, int), "offset": np.zeros(1, int)}, "do not go together"),
+        ({"speaker": np.array([0, 1])}, "out of range"),
+    ],
+)
+def test_broken_recordings_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    good = {"audio": np.zeros(9, np.int16), "offset": np.array([0, 4, 9]), "label": np.array([0, 1])}
+    good |= {"speaker": np.zeros(2, int), "speakers": np.array(["ann"]), "sample_rate": np.array(8000)}
+    np.savez(tmp_path / "set.npz", **good)
+    assert recordings_npz(tmp_path / "set.npz").label.tolist() == [0, 1]
+    np.savez(tmp_path / "set.npz", **(good | change))
+    with pytest.raises(FormatError, match=message):
+        recordings_npz(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize("load", [data.npz, recordings_npz])
+def test_damaged_and_other_archives(tmp_path: Path, load: Any) -> None:
+    np.savez_compressed(tmp_path / "set.npz", image=RNG.integers(0, 9, (9, 9, 9)), label=np.arange(9))
+    raw = bytearray((tmp_path / "set.npz").read_bytes())
+    raw[60:90] = b"\xff" * 30
+    (tmp_path / "set.npz").write_bytes(raw)
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    for name in ("set.npz", "one.npy"):
+        with pytest.raises(FormatError, match=r"not a readable \.npz file"):
+            load(tmp_path / name)
+
+
+def test_spectrograms_of_nothing() -> None:
+    for options in ({"bands": 0}, {"sample_rate": 0}, {"hop_ms": 0.0}):
+        with pytest.raises(InputError, match="holds nothing"):
+            Mel(**options)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="0 frames; at least one is needed"):
+        stretch(np.ones((3, 4)), 0)
 
 
 def write_wav(file: Path, samples: Any, width: int = 2, channels: int = 1, rate: int = 8000) -> None:

@@ -153,6 +153,19 @@ def test_export_equals_pytorch_exactly(tmp_path: Path, exporter: str, options: d
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
 
 
+def test_a_normalisation_without_spikes_behind_it(tmp_path: Path) -> None:
+    """It stays one, of maps or of vectors. A file of the user's that ends in .tmp is left alone."""
+    front = (Transduction(1, 4), BatchNorm(4), SpikingActivation())
+    model = nn.Sequential(*front, nn.Flatten(), TrinaryLinear(64, 5), BatchNorm(5)).eval()
+    (tmp_path / "model.onnx.tmp").write_text("mine")
+    export(model, tmp_path / "model.onnx", (1, 4, 4), exporter="legacy")
+    x = torch.randint(0, 256, (9, 1, 4, 4)) / 256
+    (scores,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"input": x.numpy()})
+    with torch.no_grad():
+        assert np.allclose(scores, model(x).numpy(), atol=1e-6)
+    assert (tmp_path / "model.onnx.tmp").read_text() == "mine"
+
+
 def test_freezing_changes_no_decision_whatever_the_statistics() -> None:
     model = nn.Sequential(TrinaryConv2d(4, 200, 3, groups=1), BatchNorm(200), SpikingActivation()).eval()
     with torch.no_grad():

@@ -118,6 +118,14 @@ def test_bad_options_and_checkpoints(tmp_path: Path) -> None:
         ({"device": "abacus"}, "unknown device 'abacus'"),
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"anneal": 1.5}, "anneal is 1.5"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0\n  hint: more than 0"),
+        ({"optimizer": "sgd", "momentum": -1.0}, "momentum is -1.0"),
+        ({"label_smoothing": 2.0}, "label_smoothing is 2.0"),
+        ({"sparsity": -1.0}, "sparsity is -1.0"),
+        ({"sparsity": 1.0, "sparsity_target": 2.0}, "sparsity_target is 2.0"),
+        ({"seed": 10**18}, "seed is 1000000000000000000\n  hint: up to 32 bits"),
+        ({"eval_every": 0}, "eval_every is 0\n  hint: 1 or more"),
+        ({"augment": "flip, shift2x8"}, "frames of 8 x 8 pixels cannot be shifted by up to 2 x 8"),
         ({"compile": True, "sparsity": 0.1}, "exclude each other"),
     ):
         with pytest.raises(InputError, match=message):

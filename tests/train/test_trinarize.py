@@ -83,6 +83,11 @@ def test_warm_start_stays_in_range() -> None:
         (lambda m: m.insert(2, nn.GELU()), "is not followed by a batch normalisation and a ReLU"),
         (lambda m: m.insert(3, nn.Sigmoid()), r"layer 3 \(Sigmoid\): has no counterpart"),
         (lambda m: m.__setitem__(3, nn.Conv2d(8, 16, (1, 3))), "only square kernels"),
+        (
+            lambda m: m.__setitem__(1, nn.BatchNorm2d(8, affine=False)),
+            r"layer 0 \(Conv2d\): its batch normalisation has",
+        ),
+        (lambda m: m.__setitem__(1, nn.BatchNorm2d(8, track_running_stats=False)), "or no running statistics"),
     ],
 )
 def test_what_has_no_counterpart_is_named(change: object, message: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import wave
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tncc.errors import FormatError, InputError
-from tncc.train.data import need
+from tncc.train.data import need, read_npz
 
 Array = npt.NDArray[Any]
 
@@ -54,6 +53,13 @@ class Mel:
     bands: int = 32
     low_hz: float = 60.0
     warp: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.bands < 1 or self.window < 2 or self.hop < 1:
+            raise InputError(
+                f"a spectrogram of {self.bands} bands, of windows of {self.window_ms} ms every {self.hop_ms} ms at "
+                f"{self.sample_rate} Hz, holds nothing"
+            )
 
     @property
     def window(self) -> int:
@@ -98,6 +104,8 @@ def cepstrum(mel: Array, coefficients: int = 13) -> Array:
 
 def stretch(features: Array, frames: int) -> Array:
     """[rows, frames]: `features` [rows, n] brought to so many frames by linear interpolation in time."""
+    if frames < 1:
+        raise InputError(f"{frames} frames; at least one is needed")
     position = np.linspace(0, features.shape[1] - 1, frames)
     left = np.minimum(position.astype(np.intp), max(features.shape[1] - 2, 0))
     right = np.minimum(left + 1, features.shape[1] - 1)
@@ -116,17 +124,17 @@ def to_pixels(decibels: Array, range_db: float = 60.0) -> Array:
 def recordings_npz(path: str | Path) -> Recordings:
     """Recordings in a .npz file: audio (int16, all joined), offset [N + 1], label, speaker, speakers, sample_rate."""
     file = need(path, "the recordings", "https://github.com/Jakobovski/free-spoken-digit-dataset, as one .npz file")
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise FormatError(f"not a readable .npz file without pickles ({error})", file) from None
+    arrays = read_npz(file)
     missing = {"audio", "offset", "label", "speaker", "speakers", "sample_rate"} - arrays.keys()
     if missing:
         raise FormatError(f"array {min(missing)} is missing", file)
+    numbers = ("offset", "label", "speaker", "sample_rate")
+    if any(arrays[name].dtype.kind not in "iu" for name in numbers) or arrays["sample_rate"].size != 1:
+        raise FormatError(f"{', '.join(numbers)} must be integers, the last one of them one number", file)
     audio, offset, label = arrays["audio"], arrays["offset"].astype(np.int64), arrays["label"].astype(np.int64)
     if (
-        offset.shape != (label.size + 1,)
+        not label.size
+        or offset.shape != (label.size + 1,)
         or np.any(np.diff(offset) < 1)
         or offset[0] < 0
         or offset[-1] > audio.size
@@ -140,7 +148,7 @@ def recordings_npz(path: str | Path) -> Recordings:
     if speaker.min() < 0 or speaker.max() >= len(names) or label.min() < 0:
         raise FormatError("a label or speaker is out of range", file)
     classes = tuple(map(str, range(int(label.max()) + 1)))
-    return Recordings(pieces, label, speaker, classes, names, int(arrays["sample_rate"]))
+    return Recordings(pieces, label, speaker, classes, names, int(arrays["sample_rate"].reshape(())))
 
 
 def recordings_folder(path: str | Path) -> Recordings:
@@ -177,6 +185,8 @@ def read_wav(file: Path) -> tuple[Array, int]:
             raw = np.frombuffer(source.readframes(source.getnframes()), np.uint8)
     except (OSError, EOFError, wave.Error) as error:
         raise FormatError(f"not a readable PCM .wav file ({error})", file) from None
+    if not 1 <= width <= 4:
+        raise FormatError(f"samples of {8 * width} bits; 8 to 32 are read", file)
     raw = raw[: raw.size // (width * channels) * width * channels].reshape(-1, channels, width)
     if not len(raw):
         raise FormatError("no samples", file)

@@ -24,6 +24,11 @@ def shift(pixels_y: int, pixels_x: int) -> Augmentation:
 
     def apply(x: Tensor, generator: torch.Generator) -> Tensor:
         n, channels, height, width = x.shape
+        if pixels_y >= height or pixels_x >= width:
+            raise InputError(
+                f"frames of {height} x {width} pixels cannot be shifted by up to {pixels_y} x {pixels_x}: "
+                "nothing would be left of some"
+            )
         padded = nn.functional.pad(x, (pixels_x, pixels_x, pixels_y, pixels_y))
         top = torch.randint(0, 2 * pixels_y + 1, (n, 1), generator=generator).to(x.device)
         left = torch.randint(0, 2 * pixels_x + 1, (n, 1), generator=generator).to(x.device)

@@ -116,6 +116,8 @@ def build(
         dropout: probability, before every trinary layer, while training.
         gain: of the class vote.
     """
+    if not 0 <= dropout <= 1:
+        raise InputError(f"dropout is {dropout}", hint="a probability: 0 .. 1")
     specs = parse(REFERENCE.get(notation, notation), input_shape[0])
     modules: list[nn.Module] = []
     height, width = input_shape[1:]
@@ -134,4 +136,9 @@ def build(
                 TrinaryConv2d(spec.inputs, spec.outputs, spec.kernel, spec.stride, spec.padding, spec.groups)
             )
         modules += [BatchNorm(spec.outputs), SpikingActivation()]
+    if specs[-1].outputs < classes:
+        raise InputError(
+            f"layer {specs[-1].word!r}: {specs[-1].outputs} features cannot vote for {classes} classes",
+            hint="at least as many features as classes",
+        )
     return nn.Sequential(*modules, ClassVote(specs[-1].outputs, classes, gain))

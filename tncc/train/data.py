@@ -170,15 +170,21 @@ def gtsrb(path: str | Path, size: int = 32) -> Dataset:
 def _signs(lists: Iterable[Path], size: int) -> tuple[Array, Array]:
     x, y = [], []
     for file in lists:
-        with file.open(newline="") as text:
-            for number, row in enumerate(csv.DictReader(text, delimiter=";"), start=2):
-                try:
-                    box = (int(row["Roi.X1"]), int(row["Roi.Y1"]), int(row["Roi.X2"]), int(row["Roi.Y2"]))
-                    label, name = int(row["ClassId"]), row["Filename"]
-                except (KeyError, TypeError, ValueError):
-                    raise FormatError(f"line {number} has not the columns of GTSRB", file) from None
-                x.append(_image(file.parent / name, size, box=box))
-                y.append(label)
+        text = io.StringIO(_read(file).decode("latin-1"), newline="")
+        try:
+            rows = list(csv.DictReader(text, delimiter=";"))
+        except csv.Error as error:
+            raise FormatError(f"not a table ({error})", file) from None
+        for number, row in enumerate(rows, start=2):
+            try:
+                box = (int(row["Roi.X1"]), int(row["Roi.Y1"]), int(row["Roi.X2"]), int(row["Roi.Y2"]))
+                label, picture = int(row["ClassId"]), file.parent / row["Filename"]
+            except (KeyError, TypeError, ValueError):
+                raise FormatError(f"line {number} has not the columns of GTSRB", file) from None
+            x.append(_image(picture, size, box=box))
+            y.append(label)
+    if not x:
+        raise FormatError("no sign is listed", file)
     return np.stack(x), np.array(y, np.int64)
 
 
@@ -248,9 +254,20 @@ def _image(
             if size:
                 picture = picture.resize((size, size), Image.Resampling.BILINEAR)
             pixels = np.asarray(picture, np.uint8)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow raises many kinds on damaged files
         raise FormatError(f"not a readable image ({error})", name or source) from None
     return pixels[None] if gray else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def read_npz(file: Path) -> dict[str, Array]:
+    """All arrays of a .npz file by name. Raises FormatError where it is none, is damaged or holds pickles."""
+    if not zipfile.is_zipfile(file):
+        raise FormatError("not a readable .npz file", file, "as numpy.savez(path, x=x, y=y) writes it")
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except Exception as error:  # damaged archives raise errors of zipfile, of zlib and of NumPy
+        raise FormatError(f"not a readable .npz file without pickles ({error})", file) from None
 
 
 def npz(path: str | Path, test: int | None = None) -> Dataset:
@@ -261,13 +278,7 @@ def npz(path: str | Path, test: int | None = None) -> Dataset:
     - train_jpeg (bytes of all images), train_offset [N + 1], train_label [N], the same for test_, and classes.
     """
     file = need(path, "the .npz file", "wherever your data is")
-    if not zipfile.is_zipfile(file):
-        raise FormatError("not a readable .npz file", file, "as numpy.savez(path, x=x, y=y) writes it")
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise FormatError(f"not a readable .npz file without pickles ({error})", file) from None
+    arrays = read_npz(file)
     if "train_jpeg" in arrays:
         parts = [_jpegs(arrays, name, file) for name in ("train", "test")]
         return Dataset(*parts[0], *parts[1], tuple(map(str, arrays["classes"])))
@@ -308,7 +319,8 @@ def _jpegs(arrays: dict[str, Array], name: str, file: Path) -> tuple[Array, Arra
     if missing - arrays.keys():
         raise FormatError(f"array {min(missing - arrays.keys())} is missing", file)
     raw, offset, label = (arrays[f"{name}_{part}"] for part in ("jpeg", "offset", "label"))
-    if offset.size != label.size + 1 or np.any(np.diff(offset.astype(np.int64)) < 0) or int(offset[-1]) > raw.size:
+    rising = offset.shape == (label.size + 1,) and offset.dtype.kind in "iu" and np.all(offset[1:] >= offset[:-1])
+    if not label.size or label.dtype.kind not in "iu" or not rising or offset[0] < 0 or offset[-1] > raw.size:
         raise FormatError(f"{name}_offset does not fit {name}_jpeg and {name}_label", file)
     data = raw.tobytes()
     images = [

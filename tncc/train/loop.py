@@ -86,8 +86,19 @@ def fit(
         raise InputError("keep='best' needs a validation set", hint="pass validation=(x, y), held out of train")
     if epochs < 1 or batch_size < 2:
         raise InputError("epochs must be at least 1 and batch_size at least 2")
-    if not 0 <= anneal <= 1:
-        raise InputError(f"anneal is {anneal}", hint="a share of the training: 0 .. 1")
+    for name, value, fits, allowed in (
+        ("learning_rate", learning_rate, learning_rate > 0, "more than 0"),
+        ("momentum", momentum, 0 <= momentum < 1, "0 .. 1"),
+        ("label_smoothing", label_smoothing, 0 <= label_smoothing <= 1, "0 .. 1"),
+        ("anneal", anneal, 0 <= anneal <= 1, "a share of the training: 0 .. 1"),
+        ("sparsity", sparsity, sparsity >= 0, "0 or more"),
+        ("sparsity_target", sparsity_target, 0 <= sparsity_target < 1, "a mean activation: 0 .. 1"),
+        ("sparsity_leak", sparsity_leak, 0 <= sparsity_leak <= 1, "0 .. 1"),
+        ("seed", seed, abs(seed) < 1 << 32, "up to 32 bits"),
+        ("eval_every", eval_every, eval_every >= 1, "1 or more"),
+    ):
+        if not fits:
+            raise InputError(f"{name} is {value}", hint=allowed)
     if compile and sparsity:
         raise InputError("compile and sparsity exclude each other", hint="the penalty needs the layers one by one")
     sets = {name: _pair(name, pair) for name, pair in (("train", train), ("validation", validation), ("test", test))}

@@ -7,6 +7,7 @@ moved to the middle of the gap between the two sums it separates, which changes 
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import warnings
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tncc.errors import InputError
-from tncc.files import check_writable
+from tncc.files import check_writable, replacing
 from tncc.train.layers import BatchNorm, SpikingActivation, Transduction, TrinaryConv2d, TrinaryLinear
 
 INPUT_GRID = 256.0  # inputs that are multiples of 1 / 256 make the transduction's sums exact
@@ -54,8 +55,7 @@ def export(
     if keep_batch_norm and exporter != "legacy":
         raise InputError("the dynamo exporter always folds batch normalisation", hint="exporter='legacy' keeps it")
     frozen = freeze(model, keep_batch_norm=keep_batch_norm)
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
+    exported = io.BytesIO()
     example = torch.zeros(2, *input_shape)
     common = {"input_names": ["input"], "output_names": ["output"], "opset_version": opset}
     logger = logging.getLogger("torch.onnx")
@@ -66,31 +66,25 @@ def export(
             warnings.simplefilter("ignore")  # the legacy exporter announces its own end at every call
             if exporter == "dynamo":
                 batch = {0: torch.export.Dim("batch", min=1)}
-                torch.onnx.export(
-                    frozen,
-                    (example,),
-                    str(temporary),
-                    dynamo=True,
-                    external_data=False,
-                    verbose=False,
-                    dynamic_shapes=(batch,),
-                    **common,
+                program = torch.onnx.export(
+                    frozen, (example,), dynamo=True, verbose=False, dynamic_shapes=(batch,), **common
                 )
+                program.save(exported)
             else:
                 torch.onnx.export(
                     frozen,
                     (example,),
-                    str(temporary),
+                    exported,
                     dynamo=False,
                     training=torch.onnx.TrainingMode.PRESERVE if keep_batch_norm else torch.onnx.TrainingMode.EVAL,
                     dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
                     **common,
                 )
-        _strip(temporary)
-        temporary.replace(path)
     finally:
         logger.setLevel(level)
-        temporary.unlink(missing_ok=True)
+    document = _stripped(exported.getvalue())
+    with replacing(path) as file:
+        file.write(document)
 
 
 def check_target(path: str | Path | None, exporter: str) -> None:
@@ -101,15 +95,15 @@ def check_target(path: str | Path | None, exporter: str) -> None:
         check_writable(path)
 
 
-def _strip(path: Path) -> None:
-    """Removes the stack traces (with the paths of this machine) that both exporters leave in every node."""
-    model = onnx.load(path)
+def _stripped(document: bytes) -> bytes:
+    """An ONNX model less the stack traces (with the paths of this machine) that both exporters leave in every node."""
+    model = onnx.load_from_string(document)
     for item in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
         item.ClearField("doc_string")
         item.ClearField("metadata_props")
     model.ClearField("metadata_props")
     onnx.checker.check_model(model)
-    onnx.save(model, path)
+    return bytes(model.SerializeToString())
 
 
 def freeze(model: nn.Module, *, keep_batch_norm: bool = False) -> nn.Module:
@@ -126,7 +120,7 @@ def freeze(model: nn.Module, *, keep_batch_norm: bool = False) -> nn.Module:
             if isinstance(child, (Transduction, TrinaryConv2d, TrinaryLinear)):
                 setattr(parent, name, _plain(child))
             elif isinstance(child, BatchNorm):
-                setattr(parent, name, _plain_batch_norm(child, two_d=True))
+                setattr(parent, name, _plain_batch_norm(child))
             elif isinstance(child, SpikingActivation):
                 setattr(parent, name, _Spikes())
     return frozen
@@ -147,7 +141,7 @@ def _freeze_sequence(sequence: nn.Sequential, keep_batch_norm: bool) -> None:
         plain = _plain(layer)
         threshold = _threshold(layer, norm, step) - step / 2
         if keep_batch_norm and not isinstance(layer, Transduction):
-            kept = _plain_batch_norm(norm, two_d=not isinstance(layer, TrinaryLinear))
+            kept = _plain_batch_norm(norm)
             kept.running_mean.copy_(threshold.float())
             kept.bias.zero_()
             sequence._modules[second] = kept
@@ -197,9 +191,15 @@ def _plain(layer: nn.Module) -> nn.Module:
     return conv.eval()
 
 
-def _plain_batch_norm(norm: BatchNorm, *, two_d: bool) -> nn.Module:
-    kind = nn.BatchNorm2d if two_d else nn.BatchNorm1d
-    plain = kind(norm.bias.numel(), eps=norm.eps).eval()
+class _AnyBatchNorm(nn.modules.batchnorm._BatchNorm):
+    """nn.BatchNorm1d and 2d in one: like tncc.train's, it takes [N, C] and [N, C, H, W]."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+
+def _plain_batch_norm(norm: BatchNorm) -> nn.Module:
+    plain = _AnyBatchNorm(norm.bias.numel(), eps=norm.eps).eval()
     plain.running_mean.copy_(norm.running_mean)
     plain.running_var.copy_(norm.running_var)
     plain.weight.requires_grad_(False)

@@ -42,6 +42,8 @@ def trinarize(model: nn.Sequential, calibrate: Tensor | None = None, *, firing: 
             norm, active = (layers[i + k] if i + k < len(layers) else None for k in (1, 2))
             if not isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d)) or not isinstance(active, nn.ReLU):
                 raise InputError("is not followed by a batch normalisation and a ReLU", place)
+            if norm.weight is None or norm.running_mean is None:
+                raise InputError("its batch normalisation has no scale and bias, or no running statistics", place)
             found += _convert(layer, norm, firing, place, first=not any(isinstance(m, Transduction) for m in found))
             i += 3
             continue
