@@ -153,7 +153,8 @@ class _Partition:
                 found if reader is None else f"{found}; sums end in {reader.op_type}, which only the host computes",
                 self.graph.name if reader is None else reader.location,
                 "a spiking layer is Conv or Gemm with trinary weights, then x >= threshold, cast to float; its input "
-                "is such an activation, or the model input with {0, 1} data (inputs=spikes)",
+                "is such an activation, or the model input with {0, 1} data (inputs=spikes); a float network is "
+                "trained again (docs/training.md) or approximated (--trinarize twn --calibrate DATA)",
             )
         return neurons
 

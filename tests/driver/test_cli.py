@@ -6,8 +6,10 @@ import io
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +244,20 @@ def test_pipes(chip_path: Path, images: np.ndarray, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr[:57]) == (2, b"error: /dev/stdin: the .npy file is truncated or damaged ")
     done = run(f"inspect {chip_path} >&-")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_nothing_half_written_stays(chip_path: Path, tmp_path: Path, number: int, code: int) -> None:
+    frames = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.uint8, (20_000_000, 1, 8, 8))  # sparse, on disk
+    frames.flush()
+    folder = tmp_path / "out"
+    folder.mkdir()
+    command = [sys.executable, "-m", "tncc", "run", chip_path, "--input", tmp_path / "x.npy", "-o", folder / "y.npy"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        while not list(folder.iterdir()) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert (process.wait(timeout=60), list(folder.iterdir())) == (code, [])
 
 
 def test_data_files_that_cannot_be_read(cli, chip_path: Path, images: np.ndarray, tmp_path: Path) -> None:

@@ -111,7 +111,8 @@ def test_no_spiking_layer() -> None:
     assert refused(finish(build, y)) == (
         "net: the model has no spiking layer: no weighted layer reads spikes {0, 1} and ends in a binary activation\n"
         "  hint: a spiking layer is Conv or Gemm with trinary weights, then x >= threshold, cast to float; its input "
-        "is such an activation, or the model input with {0, 1} data (inputs=spikes)"
+        "is such an activation, or the model input with {0, 1} data (inputs=spikes); a float network is trained "
+        "again (docs/training.md) or approximated (--trinarize twn --calibrate DATA)"
     )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -14,6 +16,7 @@ from tncc.errors import CompileError, Error
 EXIT_CHECK_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 COMMANDS = {
     "compile": "tncc.cli.compile",
@@ -52,10 +55,15 @@ def cli() -> None:
     """
 
 
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(EXIT_TERMINATED)  # what is half written goes as it does after an error
+
+
 def main() -> None:
     """The command line's entry point: every error a user can cause is one message and exit code 2."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names that are not UTF-8, terminals that are not
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         code = cli.main(standalone_mode=False)
         if sys.stdout is not None:  # it is where our caller closed it: `tncc run ... >&-`
