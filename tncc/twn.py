@@ -23,6 +23,7 @@ from onnx import helper, numpy_helper
 from tncc.errors import InputError, TrinarizationRefused
 from tncc.labels import check_labels
 from tncc.session import InputPort, fitting
+from tncc.twn_fit import as_column, fit_thresholds, heights, heights_of_spikes, ternarize
 from tncc.twn_report import Fidelity, LayerFidelity, compare_outputs, correlation
 
 Array = npt.NDArray[Any]
@@ -32,7 +33,6 @@ WEIGHTED = ("Conv", "Gemm", "MatMul")
 BETWEEN = ("BatchNormalization", "Add", "Sub", "Mul", "Div", "Identity", "Dropout")  # of a layer, with constants
 FRAMES = 1024  # calibration frames used at most
 BATCH = 64
-ZERO_BELOW = 0.7  # of the mean magnitude of a filter
 RIDGE = 0.05  # of the mean squared length of the last layer's inputs
 
 
@@ -208,7 +208,7 @@ class _Trinarizer:
         output = layer.activation.output[0]
         (activation,) = self._values(self.float_model, [output])
         _check_finite(activation, layer)
-        height = _heights(activation)
+        height = heights(activation)
         level = np.where(height > 0, height / 2, np.finfo(np.float32).max)
         kept = onnx.NodeProto()
         kept.CopyFrom(layer.activation)
@@ -239,7 +239,7 @@ class _Trinarizer:
                 "pool with MaxPool, and join branches with Concat",
             )
         filters, groups = _filters(node, self.constants[node.input[1]]), _groups(node)
-        scales = _heights_of_spikes(real, spikes).reshape(groups, 1, filters.shape[1])
+        scales = heights_of_spikes(real, spikes).reshape(groups, 1, filters.shape[1])
         per_filter = np.broadcast_to(scales, (groups, filters.shape[0] // groups, filters.shape[1]))
         trinary = ternarize(filters * per_filter.reshape(*filters.shape[:2], *(1,) * (filters.ndim - 2)))
         column = (filters.shape[0], *(1,) * (activation.ndim - 2))
@@ -247,7 +247,7 @@ class _Trinarizer:
         fires = self._fires(sums.output[0], np.zeros(column), "Greater", layer)
         self._replace(layer.activation, [sums, *fires])
         (totals,) = self._values(self.model, [sums.output[0]])
-        thresholds = _fit_thresholds(np.rint(totals).astype(np.int64), activation)
+        thresholds = fit_thresholds(np.rint(totals).astype(np.int64), activation)
         level = (thresholds - 0.5).reshape(column)
         self._set(f"{output}/level", level)
         self._measure(layer, float(np.mean(trinary == 0)), activation)
@@ -255,8 +255,8 @@ class _Trinarizer:
     def _measure(self, layer: _Layer, zeros: float | None, activation: Array) -> None:
         """Notes how near the spikes of a finished layer are to the float model's activation."""
         (spikes,) = self._values(self.model, [layer.activation.output[0]])
-        target = activation > _column(_heights(activation), activation) / 2
-        meant = spikes * _column(_heights_of_spikes(activation, spikes), activation)
+        target = activation > as_column(heights(activation), activation) / 2
+        meant = spikes * as_column(heights_of_spikes(activation, spikes), activation)
         agreement = float(np.mean((spikes > 0) == target))
         self.layers.append(LayerFidelity(layer.weighted.name, zeros, agreement, correlation(activation, meant)))
 
@@ -280,9 +280,9 @@ class _Trinarizer:
         """Behind the last spikes: their heights, and the next linear layer fitted to the float model's results."""
         output = layer.activation.output[0]
         (activation,), (spikes,) = self._values(self.float_model, [output]), self._values(self.model, [output])
-        heights = self._constant(f"{output}/heights", _column(_heights_of_spikes(activation, spikes), activation))
+        scale = self._constant(f"{output}/heights", as_column(heights_of_spikes(activation, spikes), activation))
         scaled = f"{output}/scaled"
-        made = helper.make_node("Mul", [output, heights], [scaled], scaled)
+        made = helper.make_node("Mul", [output, scale], [scaled], scaled)
         nodes = list(self.model.graph.node)
         for node in nodes:
             node.input[:] = [scaled if name == output else name for name in node.input]
@@ -345,14 +345,6 @@ def _check_finite(activation: Array, layer: _Layer) -> None:
         )
 
 
-def ternarize(weight: Array) -> Array:
-    """-1, 0 or +1 for every weight of [out, ...]: 0 below 0.7 of the filter's mean magnitude."""
-    magnitudes = np.abs(weight)
-    level = ZERO_BELOW * magnitudes.reshape(weight.shape[0], -1).mean(axis=1)
-    kept = magnitudes > level.reshape(-1, *(1,) * (weight.ndim - 1))
-    return np.asarray(np.sign(weight) * kept)
-
-
 def _groups(node: onnx.NodeProto) -> int:
     return next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
 
@@ -370,45 +362,3 @@ def _filters(node: onnx.NodeProto, weight: Array) -> Array:
 def _bias(node: onnx.NodeProto, constants: dict[str, Array]) -> Array:
     beta = next((attribute.f for attribute in node.attribute if attribute.name == "beta"), 1.0)
     return np.asarray(constants[node.input[2]] * beta)
-
-
-def _column(values: Array, like: Array) -> Array:
-    """Per-channel numbers in a shape that broadcasts over [frames, channels, ...]."""
-    return values.reshape(-1, *(1,) * (like.ndim - 2))
-
-
-def _by_channel(x: Array) -> Array:
-    """[channels, everything else] of [frames, channels, ...]."""
-    return np.moveaxis(x, 1, 0).reshape(x.shape[1], -1).astype(np.float64)
-
-
-def _heights(activation: Array) -> Array:
-    """float64 [channels]: the height c with which {0, c} stands best for the activation; 0 where none does."""
-    values = _by_channel(activation)
-    height = np.maximum(values.max(axis=1), 0) / 2
-    for _ in range(30):
-        high = values > height[:, None] / 2
-        count = high.sum(axis=1)
-        height = np.where(count > 0, (values * high).sum(axis=1) / np.maximum(count, 1), 0)
-    return np.asarray(height)
-
-
-def _heights_of_spikes(activation: Array, spikes: Array) -> Array:
-    """float64 [channels]: what a spike of the channel stands for, on average."""
-    real, bits = _by_channel(activation), _by_channel(spikes)
-    return np.asarray((real * bits).sum(axis=1) / np.maximum(bits.sum(axis=1), 1))
-
-
-def _fit_thresholds(sums: Array, activation: Array) -> Array:
-    """int64 [channels]: the threshold with which {0, height} on `sums` >= threshold is nearest to the activation."""
-    integers, values = np.moveaxis(sums, 1, 0).reshape(sums.shape[1], -1), _by_channel(activation)
-    height = _heights(activation)[:, None]
-    low = int(integers.min())
-    levels = int(integers.max()) - low + 1
-    # a spike changes the squared error by height^2 - 2 height activation
-    gain = 2 * height * values - height**2
-    place = np.arange(len(integers))[:, None] * levels + (integers - low)
-    by_sum = np.bincount(place.reshape(-1), weights=gain.reshape(-1), minlength=len(integers) * levels)
-    total = np.cumsum(by_sum.reshape(len(integers), levels)[:, ::-1], axis=1)[:, ::-1]
-    never = np.zeros((len(integers), 1))
-    return np.asarray(np.argmax(np.concatenate([total, never], axis=1), axis=1) + low)

@@ -17,7 +17,8 @@ import tncc
 from tncc.errors import CompileError, InputError
 from tncc.frontends.onnx import load
 from tncc.host import HostModel
-from tncc.twn import _fit_thresholds, ternarize, trinarize
+from tncc.twn import trinarize
+from tncc.twn_fit import fit_thresholds, ternarize
 from tncc.twn_report import correlation
 
 Array = npt.NDArray[Any]
@@ -119,7 +120,7 @@ def test_thresholds_are_fitted_to_the_sums_that_the_chip_computes() -> None:
             probe.graph.output.append(onnx.ValueInfoProto(name=name))
         sums = HostModel(made.SerializeToString(), "made").run({"x": data})[f"a{i}/sums"]
         activation = HostModel(source.SerializeToString(), "float").run({"x": data})[f"a{i}"]
-        fitted = _fit_thresholds(np.rint(sums).astype(np.int64), activation)
+        fitted = fit_thresholds(np.rint(sums).astype(np.int64), activation)
         np.testing.assert_array_equal(levels[f"a{i}/level"], (fitted - 0.5).astype(np.float32))
 
 
