@@ -113,23 +113,12 @@ class Decisions:
 
     def _model_sums(self, sums: Array) -> WeightedSum:
         """What the source model adds up where the inputs that spike have weights that sum to `sums` [n]."""
-        column = (1, self.channels, 1, 1)
         n, low, high = sums.reshape(-1, 1, 1, 1), self.lowest[None], self.highest[None]
-        magnitudes = np.abs(self.layer.weight.reshape(self.channels, -1)).astype(np.int64)
         n, plus, minus = np.broadcast_to(n, (n.size, *self.frame)), high, -low
         if isinstance(self.layer, SignConv2d):
             # every input adds a term, +weight or -weight: a sum of n leaves (high + low) - n for the others
             n, plus, minus = 2 * n - (high + low), high - low, high - low
-        return WeightedSum(
-            n=n,
-            scale=self.layer.scale.reshape(column),
-            plus=plus,
-            minus=minus,
-            terms=np.count_nonzero(magnitudes, axis=1).reshape(column),
-            largest=magnitudes.max(axis=1, initial=0).reshape(column),
-            tolerance=np.full(column, self.layer.tolerance),
-            refine=self.refine.reshape(column),
-        )
+        return WeightedSum.of(self.layer, n, plus, minus, self.refine)
 
     def _is_alike_everywhere(self) -> bool:
         """Whether no op of the cone tells one position of a channel from another."""

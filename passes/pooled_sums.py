@@ -136,16 +136,7 @@ class PooledSums:
         for start in range(0, everything.size, chunk):
             sums = everything[start : start + chunk]
             n = np.broadcast_to(sums.reshape(-1, 1, 1, 1), (sums.size, *column[1:]))
-            source = WeightedSum(
-                n=n,
-                scale=self.inner.scale.reshape(column),
-                plus=plus.reshape(column),
-                minus=minus.reshape(column),
-                terms=np.count_nonzero(weight, axis=1).reshape(column),
-                largest=np.abs(weight).max(axis=1, initial=0).reshape(column),
-                tolerance=np.full(column, self.inner.tolerance),
-                refine=refine.reshape(column),
-            )
+            source = WeightedSum.of(self.inner, n, plus.reshape(column), minus.reshape(column), refine)
             values = {self.inner.output: bounded_sum(source)}
             for op in self.before.ops:
                 if isinstance(op, Constant):

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tncc.ir.ops import TrinaryConv2d
+
 Array = npt.NDArray[Any]
 
 UNIT = 2.0**-24  # relative error of one float32 rounding
@@ -65,6 +67,23 @@ class WeightedSum:
     largest: Array
     tolerance: Array
     refine: Array
+
+    @staticmethod
+    def of(layer: TrinaryConv2d, n: Array, plus: Array, minus: Array, refine: Array) -> WeightedSum:
+        """What the source model of a layer adds up for the sums n, [batch, channels, height or 1, width or 1], with
+        integer terms of up to plus and minus, which broadcast against n; refine: bool [channels]."""
+        column = (1, len(layer.weight), 1, 1)
+        magnitudes = np.abs(layer.weight.reshape(len(layer.weight), -1)).astype(np.int64)
+        return WeightedSum(
+            n=n,
+            scale=layer.scale.reshape(column),
+            plus=plus,
+            minus=minus,
+            terms=np.count_nonzero(magnitudes, axis=1).reshape(column),
+            largest=magnitudes.max(axis=1, initial=0).reshape(column),
+            tolerance=np.full(column, layer.tolerance),
+            refine=refine.reshape(column),
+        )
 
     def bounds(self, biases: Biases) -> tuple[Array, Array]:
         """Bounds of scale * n + biases over all orders in which the terms and the biases can be added.
