@@ -129,12 +129,13 @@ class Options:
 class Compilation:
     """What came of it: a program and the module it was made from; only the module where `stop_after` was given.
 
-    `source` is the model it was compiled from, as `tncc.explain.explain` takes it.
+    `source` is the model as `tncc.explain.explain` takes it; `pass_seconds` are those of the passes that ran.
     """
 
     program: Program | None
     module: Module
     source: OnnxModel
+    pass_seconds: dict[str, float]
 
 
 def compile(
@@ -265,7 +266,7 @@ def _compile(
     )
     netlist = result.module
     if debugging.stop_after is not None:
-        return Compilation(None, netlist, source)
+        return Compilation(None, netlist, source, result.seconds)
     if not isinstance(netlist, Netlist) or not netlist.placed:
         raise PassMisplaced(
             "the pipeline ends before the chip is complete",
@@ -290,7 +291,8 @@ def _compile(
         **trinarization,
         **_interface(source.model),
     }
-    return Compilation(Program(to_config(netlist), metadata, prefix, suffix, result.seconds), netlist, source)
+    program = Program(to_config(netlist), metadata, prefix, suffix, result.seconds)
+    return Compilation(program, netlist, source, result.seconds)
 
 
 def _interface(model: onnx.ModelProto) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 
 import numpy as np
@@ -12,7 +12,11 @@ from bench.zoo import ZOO, differing_values, frames
 
 
 def main() -> None:
-    chosen = sys.argv[1:] or list(ZOO)
+    parser = argparse.ArgumentParser(prog="python -m bench.zoo", description=__doc__)
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(ZOO)}; by default all")
+    chosen = parser.parse_args().models or list(ZOO)
+    if unknown := [name for name in chosen if name not in ZOO]:
+        parser.error(f"there is no model {unknown[0]!r} in the zoo")
     print(f"{'model':30}{'cores':>6}{'layers':>7}{'exact':>7}{'seconds':>9}")
     for name in chosen:
         rng = np.random.default_rng(0)

@@ -108,6 +108,7 @@ def test_verify_exits_with_1_where_not_equal(cli, chip_path: Path, images: np.nd
     result = cli("verify", tmp_path / "other.onnx", chip_path, "--input", save(tmp_path / "x.npy", images))
     assert result.code == 1
     assert result.out.startswith("NOT equal: ")
+    assert result.err == f"note: the chip was not compiled from this very file, {tmp_path / 'other.onnx'}\n"
 
 
 def test_verify_needs_frames_and_a_compiled_chip(cli, model_path: Path, chip_path: Path, tmp_path: Path) -> None:
@@ -153,6 +154,12 @@ def test_the_output_of_stop_after_is_text(cli, model_path: Path, tmp_path: Path,
     monkeypatch.chdir(tmp_path)
     assert cli("compile", model_path, "--stop-after", "place-cores").code == 0
     assert "core.netlist" in Path("chip.tn").read_text()
+    timed = cli("compile", model_path, "--stop-after", "canonicalize", "--time-passes")
+    assert [line.split()[0] for line in timed.err.splitlines()] == ["canonicalize", "total", "stopped"]
+    for option in (["--json"], ["--explain"], ["--html", "x.html"]):
+        refused = cli("compile", model_path, "--stop-after", "canonicalize", *option)
+        message = f"error: {option[0]} is about the finished chip: it does not go with --stop-after\n"
+        assert (refused.code, refused.err) == (2, message)
     cut = cli("compile", model_path, "--pipeline", "canonicalize, partition-host")
     assert (cut.code, cut.err) == (
         2,

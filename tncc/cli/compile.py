@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tncc.cli.options import echo_json, file, grid, load_array, load_defects
+from tncc.errors import InputError
 
 
 @click.command("compile")
@@ -111,6 +112,9 @@ def command(
     from tncc.ir.text_files import save_text
     from tncc.progress import progress
 
+    for name, asked in (("--json", as_json), ("--html", html), ("--explain", explain)):
+        if stop_after and asked:
+            raise InputError(f"{name} is about the finished chip: it does not go with --stop-after")
     options = Options(
         input_fanout=input_fanout,
         chips=chips,
@@ -135,6 +139,8 @@ def command(
             check_writable(target)
     with progress("compiling", len(options.passes())) as update:
         result = compile_model(model, options, debugging, lambda name, index, total: update(index, name))
+    if time_passes:
+        print_pass_times(result.pass_seconds)
     if result.program is None:
         save_text(result.module, output)
         click.echo(f"stopped after {stop_after}: wrote {output}", err=True)
@@ -142,8 +148,6 @@ def command(
     result.program.save(output)
     for warning in result.program.metadata.get("approximations", []):
         click.echo(f"warning: not exact: {warning}", err=True)
-    if time_passes:
-        print_pass_times(result.program.pass_seconds)
     if explain:
         from tncc.explain import explain as fates
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import click
@@ -53,4 +54,8 @@ def command(model: Path, chip: Path, data: tuple[str, ...], engine: str, threads
             f"{result.first_frame}, output {result.first_output}: ONNX Runtime {result.expected}, chip {result.got}"
         )
     if not result.equal:
+        for reason in program.metadata.get("approximations", []):
+            click.echo(f"note: the chip is marked as not exact: {reason}", err=True)
+        if sha256(model.read_bytes()).hexdigest() != (program.metadata.get("source") or {}).get("sha256"):
+            click.echo(f"note: the chip was not compiled from this very file, {model}", err=True)
         raise SystemExit(EXIT_CHECK_FAILED)
