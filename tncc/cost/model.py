@@ -97,7 +97,8 @@ def predict(
     if cores < 1:
         raise InputError("the chip uses no cores: there is nothing to predict")
     if tick_rate_hz is not None and not 0 < tick_rate_hz <= physics.MOST_TICK_RATE_HZ:
-        raise InputError(f"tick rate of {tick_rate_hz:g} Hz; it must be above 0 and at most {physics.MOST_TICK_RATE_HZ:,.0f}")
+        most = f"{physics.MOST_TICK_RATE_HZ:,.0f}"
+        raise InputError(f"tick rate of {tick_rate_hz:g} Hz; it must be above 0 and at most {most}")
     fit = calibration()
     limits: dict[str, float] = {}
     if workload is None:
