@@ -80,11 +80,14 @@ def print_pipeline(pipeline: Iterable[Pass]) -> str:
 
 
 def print_pass(step: Pass) -> str:
-    """`place-cores{seed=1}`: the pass with the options that differ from their defaults."""
+    """`place-cores{seed=1}`: the pass with the options that differ from their defaults.
+
+    Options on which no result depends, by which passes do not compare either, are left out.
+    """
     changed = [
         f"{field.name.replace('_', '-')}={_print_value(getattr(step, field.name))}"
         for field in fields(step)
-        if getattr(step, field.name) != field.default
+        if field.compare and getattr(step, field.name) != field.default
     ]
     return step.name + (f"{{{' '.join(changed)}}}" if changed else "")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -44,7 +44,7 @@ class PlaceCores(Pass):
     seed: int = 0
     crossing_hops: int = 8
     traffic: str = ""
-    threads: int = 1
+    threads: int = field(default=1, compare=False)
 
     def run(self, module: Module, chip: Chip) -> Netlist:
         if not isinstance(module, Netlist):

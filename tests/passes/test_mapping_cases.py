@@ -18,7 +18,7 @@ from tncc.ir.netlist import Netlist
 from tncc.ir.ops import Concat, Gather, SpikingConv2d
 from tncc.ir.routing import routes
 from tncc.passes.filter_groups import split_groups
-from tncc.passes.mapping.packing import count_cores, pack
+from tncc.passes.manager import run_pipeline
 from tncc.passes.place_cores import PlaceCores
 from tncc.passes.placement.wires import core_edges, least_mean_hops
 from tncc.passes.split_filter_groups import SplitFilterGroups
@@ -222,15 +222,6 @@ def test_routes_agree_with_walking_every_packet() -> None:
     assert found.hottest(1)[0][0] == max(loads.values())
 
 
-def test_packing_fits_and_counts_alike() -> None:
-    rng = np.random.default_rng(10)
-    for _ in range(50):
-        axons, neurons = rng.integers(1, 9, (2, int(rng.integers(1, 40))))
-        core, count = pack(axons, neurons, 8, 8)
-        assert count == count_cores(axons, neurons, 8, 8) == np.unique(core).size
-        assert np.bincount(core, axons).max() <= 8 and np.bincount(core, neurons).max() <= 8
-
-
 def test_groups_by_similarity_fit_and_keep_whole_groups() -> None:
     rng = np.random.default_rng(11)
     used = rng.random((40, 30)) < 0.1
@@ -325,6 +316,19 @@ def test_threads_and_seeds(effort: str) -> None:
         places[seed, threads] = (placed.core_x.tobytes(), placed.core_y.tobytes())
     assert places[0, 1] == places[0, 2] == places[0, 5]
     assert places[0, 1] != places[1, 1]
+
+
+def test_dumps_do_not_depend_on_threads_and_go_on_with_others(tmp_path: Path) -> None:
+    graph = Graph(
+        "net", (Value("x", spikes(2, 2, 2)),), (conv(np.random.default_rng(0), "x", (2, 2, 2), "y", 2),), ("y",)
+    )
+    text = "split-filter-groups, partition-cores, place-cores{effort=low seed=3 threads=%d}, route-spikes"
+    results = [run_pipeline(graph, TINY, text % n, dump_dir=tmp_path / str(n)) for n in (1, 2)]
+    assert results[0].pipeline == results[1].pipeline
+    for dump in sorted((tmp_path / "1").iterdir()):
+        assert dump.read_bytes() == (tmp_path / "2" / dump.name).read_bytes()
+    again = run_pipeline(None, TINY, text % 2, start_from=tmp_path / "1" / "03-place-cores.tn")
+    assert again.module == results[0].module and list(again.seconds) == ["route-spikes"]
 
 
 def test_chip_edges_are_crossed_less_where_they_cost() -> None:
