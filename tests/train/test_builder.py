@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from tncc.errors import InputError
-from tncc.train import TrinaryConv2d, build
+from tncc.train import TrinaryConv2d, build, check_fit, export
 from tncc.train.builder import REFERENCE, parse
 
 
@@ -65,3 +67,27 @@ def test_what_does_not_fit_is_named(notation: str, message: str) -> None:
 def test_pictures_too_small_are_named() -> None:
     with pytest.raises(InputError, match="layer 'V3-10/2': nothing is left of 8 x 8 pixels"):
         build("S-8 P-16 P-16 P-16 V3-10/2", (1, 8, 8), 2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "message"),
+    [
+        ((8, 8), 2, r"input_shape is \(8, 8\); expected \(channels, height, width\)"),
+        ((0, 8, 8), 2, r"input_shape is \(0, 8, 8\); expected"),
+        ((1, 8, 8), 0, "0 classes; at least 1 is needed"),
+    ],
+)
+def test_shapes_that_are_none(shape: tuple[int, int, int], classes: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build("S-8 S-16", shape, classes)
+
+
+def test_frames_of_another_shape_are_named(tmp_path: Path) -> None:
+    model = build("S-8 S-16", (1, 8, 8), 2)
+    with pytest.raises(InputError, match=r"the model does not take frames of shape \[3, 8, 8\]: Given groups=1"):
+        check_fit(model, (3, 8, 8))
+    with pytest.raises(InputError, match=r"the model does not take frames of shape \[3, 8, 8\]: Given groups=1"):
+        export(model, tmp_path / "x.onnx", (3, 8, 8))
+    with pytest.raises(InputError, match="opset 3; tncc reads 11 to 23"):
+        export(model, tmp_path / "x.onnx", (1, 8, 8), opset=3)
+    assert not list(tmp_path.iterdir())

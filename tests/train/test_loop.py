@@ -130,6 +130,12 @@ def test_bad_options_and_checkpoints(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             fit(network(), train, **{"epochs": 1, "progress": False, **options})
+    for pair, message in (
+        ((np.full((3, 1, 8, 8), np.nan, np.float32), np.arange(3)), "the train set's inputs hold NaN or infinity"),
+        ((train[0][:3], np.arange(3) / 2), r"the train set's labels are torch\.float64; integers are needed"),
+    ):
+        with pytest.raises(InputError, match=message):
+            fit(network(), pair, progress=False)
     with pytest.raises(InputError, match="64 inputs and labels of shape"):
         fit(network(), (train[0], train[1][:5]), progress=False)
     with pytest.raises(InputError, match=r"does not take frames of shape \[3, 8, 8\]"):

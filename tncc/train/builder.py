@@ -118,6 +118,10 @@ def build(
     """
     if not 0 <= dropout <= 1:
         raise InputError(f"dropout is {dropout}", hint="a probability: 0 .. 1")
+    if len(input_shape) != 3 or min(input_shape) < 1:
+        raise InputError(f"input_shape is {input_shape}; expected (channels, height, width)")
+    if classes < 1:
+        raise InputError(f"{classes} classes; at least 1 is needed")
     specs = parse(REFERENCE.get(notation, notation), input_shape[0])
     modules: list[nn.Module] = []
     height, width = input_shape[1:]

@@ -19,6 +19,7 @@ from tncc.ir.graph import Graph
 from tncc.ir.netlist import Netlist
 from tncc.ir.ops import SpikingConv2d
 from tncc.train.layers import TrinaryConv2d, TrinaryLinear
+from tncc.train.loop import scores_of_one
 from tncc.train.onnx_export import freeze
 
 MANY_CHIPS = 16  # an array this wide and high holds whatever partition-cores makes of a trainable network
@@ -93,8 +94,12 @@ def check_fit(
         input_shape: of one frame, without the batch dimension.
         chip: the target; the default is one TrueNorth chip.
         allow_partial_sums: as for tncc.compile.
+
+    Raises:
+        InputError: the model does not take frames of this shape.
     """
     chip = chip or Chip()
+    scores_of_one(model, torch.zeros(1, *input_shape))
     names = {m: n for n, m in model.named_modules() if isinstance(m, (TrinaryConv2d, TrinaryLinear))}
     neurons = _neurons(model, input_shape, names)
     found = []

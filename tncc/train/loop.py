@@ -224,6 +224,15 @@ def predict(model: nn.Module, x: Any, batch_size: int = 500) -> Tensor:
     return scores
 
 
+def scores_of_one(model: nn.Module, frame: Tensor) -> Tensor:
+    """`predict` for one frame [1, ...]. Raises InputError where the model does not take frames of this shape."""
+    try:
+        return predict(model, frame)
+    except (RuntimeError, IndexError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"the model does not take frames of shape {list(frame.shape[1:])}: {reason}") from None
+
+
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -244,16 +253,19 @@ def _pair(name: str, pair: Pair | None) -> tuple[Any, Any]:
         raise InputError(f"the {name} set has {len(x)} inputs and labels of shape {list(y.shape)}")
     if x.dtype != torch.uint8 and not x.is_floating_point():
         raise InputError(f"the {name} set's inputs are {x.dtype}", hint="float32, or uint8 for pixels / 256")
+    if not torch.isfinite(x).all():
+        raise InputError(f"the {name} set's inputs hold NaN or infinity")
+    if y.is_floating_point():
+        raise InputError(f"the {name} set's labels are {y.dtype}; integers are needed")
     return x, y.long()
 
 
 def _check_model(model: nn.Module, x: Tensor, y: Tensor) -> None:
     """An InputError where the model does not take x or has no class for a label."""
-    try:
-        classes = predict(model, x[:1]).shape[1]
-    except (RuntimeError, IndexError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"the model does not take frames of shape {list(x.shape[1:])}: {reason}") from None
+    scores = scores_of_one(model, x[:1])
+    if scores.dim() < 2:
+        raise InputError(f"the model's output is {list(scores.shape)} for one frame, not a score for each class")
+    classes = scores.shape[1]
     if int(y.min()) < 0 or int(y.max()) >= classes:
         raise InputError(f"labels {int(y.min())} .. {int(y.max())} for a model of {classes} classes")
 

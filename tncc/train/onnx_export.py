@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from tncc.errors import InputError
 from tncc.files import check_writable, replacing
+from tncc.frontends.onnx.load import OPSETS
 from tncc.train.layers import BatchNorm, SpikingActivation, Transduction, TrinaryConv2d, TrinaryLinear
+from tncc.train.loop import scores_of_one
 
 INPUT_GRID = 256.0  # inputs that are multiples of 1 / 256 make the transduction's sums exact
 
@@ -49,12 +51,16 @@ def export(
         opset: ONNX operator set.
 
     Raises:
-        InputError: an unknown exporter, a path that cannot be written, or a layer that cannot be frozen where it is.
+        InputError: an unknown exporter or opset, a path that cannot be written, a layer that cannot be frozen where it
+            is, or a model that does not take frames of this shape.
     """
     check_target(path, exporter)
     if keep_batch_norm and exporter != "legacy":
         raise InputError("the dynamo exporter always folds batch normalisation", hint="exporter='legacy' keeps it")
+    if opset not in OPSETS:
+        raise InputError(f"opset {opset}; tncc reads {OPSETS[0]} to {OPSETS[-1]}")
     frozen = freeze(model, keep_batch_norm=keep_batch_norm)
+    scores_of_one(frozen, torch.zeros(1, *input_shape))
     exported = io.BytesIO()
     example = torch.zeros(2, *input_shape)
     common = {"input_names": ["input"], "output_names": ["output"], "opset_version": opset}
