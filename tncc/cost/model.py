@@ -100,6 +100,8 @@ def predict(
         most = f"{physics.MOST_TICK_RATE_HZ:,.0f}"
         raise InputError(f"tick rate of {tick_rate_hz:g} Hz; it must be above 0 and at most {most}")
     fit = calibration()
+    if kind not in fit.frames_per_second:
+        raise InputError(f"no published networks are of the kind {kind!r}", hint=" or ".join(fit.frames_per_second))
     limits: dict[str, float] = {}
     if workload is None:
         highest = min(fit.frames_per_second[kind] * physics.speed(voltage), physics.MOST_TICK_RATE_HZ)
