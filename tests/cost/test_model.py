@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -103,13 +104,13 @@ def test_without_activity_the_published_kind_is_assumed_and_said() -> None:
         ({"voltage": 0.5}, "supply of 0.5 V; the chip works from 0.70 to 1.05 V"),
         ({"voltage": 1.2}, "supply of 1.2 V; the chip works from 0.70 to 1.05 V"),
         ({"tick_rate_hz": 0.0}, "tick rate of 0 Hz; it must be above 0 and at most 21,000"),
-        ({"kind": "touch"}, "no published networks are of the kind 'touch'"),
+        ({"kind": "touch"}, "no published networks are of the kind 'touch'\n  hint: vision or speech"),
         ({"tick_rate_hz": 1e6}, "tick rate of 1e+06 Hz; it must be above 0 and at most 21,000"),
         ({"cores": 0}, "the chip uses no cores: there is nothing to predict"),
     ],
 )
-def test_errors(arguments: dict[str, float], message: str) -> None:
+def test_errors(arguments: dict[str, Any], message: str) -> None:
     cores = int(arguments.pop("cores", 100))
     with pytest.raises(InputError) as caught:
-        predict(cores, **arguments)  # type: ignore[arg-type]  # one keyword at a time, each of its own type
+        predict(cores, **arguments)
     assert str(caught.value) == message
