@@ -125,6 +125,8 @@ def check_metadata(metadata: dict[str, Any], config: ChipConfig) -> None:
                 raise ValueError(f"port {port['name']} lies outside the chip's {pins} pins")
     if metadata.get("model_inputs", []) != []:
         _check_interface(metadata)
+    for key in ("source", "trinarization"):
+        metadata.get(key, {}).keys()
     layers = metadata.get("layers", [])
     for layer in layers:
         for key in ("name", "kind", "location"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tncc.program import Program
 from tncc.report import synapses_by_core, used_axons
 
@@ -67,31 +69,44 @@ def _range(low: Any, high: Any) -> str:
     return _text(low) if low == high else f"{_text(low)}..{_text(high)}"
 
 
+def core_entries(program: Program) -> list[dict[str, Any]]:
+    """One a core: number, place (-1 where there is none), layer, axons and neurons in use, synapses, its crossbar."""
+    config = program.config
+    axons = used_axons(config)
+    names = [entry["name"] for entry in program.layers]
+    columns = {
+        "core": list(range(config.n_cores)),
+        "x": config.core_x.tolist(),
+        "y": config.core_y.tolist(),
+        "layer": [names[i] if i < len(names) else "" for i in config.layer.tolist()],
+        "axons": axons.sum(axis=1).tolist(),
+        "neurons": (config.neuron_type >= 0).sum(axis=1).tolist(),
+        "synapses": synapses_by_core(config, axons).tolist(),
+        "crossbar": config.crossbar_index.tolist(),
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
 def core_table(program: Program) -> Any:
     """A rich table with a row a core."""
     from rich.table import Table
 
-    config = program.config
-    axons = used_axons(config)
-    synapses = synapses_by_core(config, axons)
-    names = [entry["name"] for entry in program.layers]
     table = Table("core", "x", "y", "layer", "axons", "neurons", "synapses", "crossbar")
     for column in (0, 1, 2, 4, 5, 6, 7):
         table.columns[column].justify = "right"
-    rows = zip(
-        range(config.n_cores),
-        config.core_x.tolist(),
-        config.core_y.tolist(),
-        [names[i] if i < len(names) else "" for i in config.layer.tolist()],
-        axons.sum(axis=1).tolist(),
-        (config.neuron_type >= 0).sum(axis=1).tolist(),
-        synapses.tolist(),
-        config.crossbar_index.tolist(),
-        strict=True,
-    )
-    for row in rows:
-        table.add_row(*map(str, row))
+    for entry in core_entries(program):
+        table.add_row(*map(str, entry.values()))
     return table
+
+
+def layer_entries(program: Program) -> list[dict[str, Any]]:
+    """One a layer: name, kind, location, cores, and the note that the mapper left (docs/mapping.md)."""
+    counts = np.bincount(program.config.layer, minlength=len(program.layers)).tolist()
+    keys = ("name", "kind", "location")
+    return [
+        {key: layer[key] for key in keys} | {"cores": count, "note": layer.get("note", {})}
+        for layer, count in zip(program.layers, counts, strict=False)
+    ]
 
 
 def _text(value: Any) -> str:

@@ -92,6 +92,22 @@ def terminal(program: Program, activity: Activity | None = None) -> Any:
     return Group(*(Text(line, no_wrap=True, overflow="ignore") for line in lines))
 
 
+def entries(program: Program, activity: Activity | None = None) -> dict[str, Any]:
+    """What `terminal` shows, for JSON; `load` is in the unit named: connections, or packets a tick."""
+    found, scale, unit = loads(program, activity)
+    return {
+        "unit": unit,
+        "mean_hops": found.mean_hops,
+        "max_hops": found.max_hops,
+        "hops_histogram": (found.histogram * scale).tolist(),
+        "max_link_load": found.max_link_load * scale,
+        "chip_crossings": found.crossings * scale,
+        "busiest_links": [
+            {"load": load * scale, "from": list(start), "to": list(end)} for load, start, end in found.hottest(HOTTEST)
+        ],
+    }
+
+
 def _chips(program: Program, found: Routes, unit: str) -> list[str]:
     """Cores in use on every chip of an array, and the load of every port between two chips."""
     config = program.config

@@ -56,6 +56,18 @@ def test_compile_run_inspect_verify(cli, model_path: Path, images: np.ndarray, t
     summary = cli("inspect").out.splitlines()
     assert summary[0] == f"cores used          {report['cores_used']}"
     assert f"source              name small, sha256 {report['source']['sha256']}" in summary
+    more = json.loads(cli("inspect", "--layers", "--cores", "--traffic", "--json").out)
+    assert {key: more.pop(key) for key in inspected} == inspected
+    assert [(entry["name"], entry["cores"]) for entry in more["layers"]] == [
+        (entry["layer"], entry["cores"]) for entry in report["cores_by_layer"]
+    ]
+    assert more["layers"][0]["note"]["axons_per_input"] == 2
+    assert [entry["core"] for entry in more["cores"]] == list(range(report["cores_used"]))
+    assert sum(entry["neurons"] for entry in more["cores"]) == report["neurons_used"]
+    assert sum(entry["synapses"] for entry in more["cores"]) == report["synapses"]
+    traffic = more["traffic"]
+    assert (traffic["unit"], traffic["mean_hops"]) == ("connections", report["mean_hops"])
+    assert traffic["max_link_load"] == traffic["busiest_links"][0]["load"] == report["max_link_load"]
     assert "Conv_1" in cli("inspect", "--placement", "--layers", "--cores", "--svg", "mesh.svg").out
     assert Path("mesh.svg").read_text().startswith("<svg")
 

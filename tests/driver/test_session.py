@@ -221,6 +221,8 @@ def test_programs_compare_copy_pickle_and_print(program: tncc.Program, chip_path
         {"outputs": [{"name": "x", "shape": [True], "first_pin": 0}]},
         {"inputs": []},
         {"layers": []},
+        {"source": "small.onnx"},
+        {"trinarization": [1]},
         {"model_inputs": None},
         {"model_outputs": []},
         {"model_inputs": [{"name": "image", "dtype": "nonsense", "shape": [1, 8, 8]}]},

@@ -62,6 +62,8 @@ def command(
 ) -> None:
     """Show what a compiled CHIP holds (default: ./chip.tnbin)."""
     import tncc
+    from tncc import tables
+    from tncc import traffic as links
     from tncc.files import write_text
 
     wanted = {"--input": data or None, "--tick-rate": tick_rate, "--voltage": voltage, "--like": like}
@@ -84,7 +86,14 @@ def command(
         click.echo(f"wrote {html}", err=True)
     _write_pictures(program, chip.name, svg, png, placement, activity)
     if as_json:
-        echo_json(program.report() | (found.to_json() if found and cost else {}))
+        document = program.report() | (found.to_json() if found and cost else {})
+        if layers:
+            document["layers"] = tables.layer_entries(program)
+        if cores:
+            document["cores"] = tables.core_entries(program)
+        if traffic:
+            document["traffic"] = links.entries(program, activity)
+        echo_json(document)
         return
     from rich.console import Console
 
@@ -96,17 +105,11 @@ def command(
 
         console.print(terminal(mesh_of(program)))
     if traffic:
-        from tncc.traffic import terminal as traffic_view
-
-        console.print(traffic_view(program, activity))
+        console.print(links.terminal(program, activity))
     if layers:
-        from tncc.tables import layer_table
-
-        console.print(layer_table(program))
+        console.print(tables.layer_table(program))
     if cores:
-        from tncc.tables import core_table
-
-        console.print(core_table(program))
+        console.print(tables.core_table(program))
     if cost and found:
         _print_cost(console, found)
     if not (placement or layers or cores or traffic or cost or html):
