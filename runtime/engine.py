@@ -142,12 +142,13 @@ class Engine(ABC):
         self.threads = threads
         self.tick = 0
         self.stats = Stats()
+        self._running = False
 
-    @abstractmethod
     def reset(self) -> None:
         """Back to tick 0: initial potentials, seeds, no spike in flight, stats cleared."""
+        self._running = False
+        self.tick = 0
 
-    @abstractmethod
     def run(
         self,
         ticks: int,
@@ -170,8 +171,25 @@ class Engine(ABC):
                 new array. Fresh memory costs a wide chip as much time as its spikes.
 
         Raises:
-            InputError: a shape, dtype or range does not fit the chip.
+            InputError: a shape, dtype or range does not fit the chip, and nothing was evaluated; or the run before this
+                one did not end (Ctrl-C, out of memory): what it left is no tick's state, and the engine wants a reset.
         """
+        pins = check_run_arguments(self.config, self.tick, ticks, pins, events, record, probes)
+        outputs = output_array(self.config, ticks, out)
+        if self._running:
+            raise InputError(
+                "the engine's last run did not end (interrupted, or under way in another thread): reset the engine"
+            )
+        self._running = True
+        found = self._run(pins, events, record, probes, outputs)
+        self._running = False
+        return found
+
+    @abstractmethod
+    def _run(
+        self, pins: Array | None, events: Events | None, record: Array | None, probes: Array | None, outputs: Array
+    ) -> RunResult:
+        """`run` with arguments that were checked; overwrites `outputs`. An exception leaves the state undefined."""
 
 
 def output_array(config: ChipConfig, ticks: int, out: Array | None) -> Array:
@@ -200,7 +218,7 @@ def check_run_arguments(
     record: Array | None = None,
     probes: Array | None = None,
 ) -> Array | None:
-    """The pins as contiguous uint8; every engine calls it first.
+    """The pins as contiguous uint8.
 
     Raises:
         InputError: an argument of `Engine.run` does not fit the chip.

@@ -17,8 +17,6 @@ from tncc.runtime.engine import (
     RunResult,
     SampledTicks,
     Stats,
-    check_run_arguments,
-    output_array,
     samples_before,
     target_hops,
 )
@@ -79,24 +77,17 @@ class BatchEngine(Engine):
         """The base class starts every engine with empty totals; here C keeps them."""
 
     def reset(self) -> None:
-        self.tick = 0
+        super().reset()
         self._most = np.zeros(3, np.int64)
         for _, part in self._parts:
             part.reset()
 
-    def run(
-        self,
-        ticks: int,
-        pins: Array | None = None,
-        events: Events | None = None,
-        record: Array | None = None,
-        probes: Array | None = None,
-        out: Array | None = None,
+    def _run(
+        self, pins: Array | None, events: Events | None, record: Array | None, probes: Array | None, outputs: Array
     ) -> RunResult:
-        pins = check_run_arguments(self.config, self.tick, ticks, pins, events, record, probes)
+        ticks = len(outputs)
         record = None if record is None else np.ascontiguousarray(record)
         sampled = SampledTicks(self.tick, ticks)
-        outputs = output_array(self.config, ticks, out)
         if len(self._parts) == 1:
             result = self._parts[0][1].advance(sampled, outputs, pins, events, record, probes)
             self._end_piece(sampled.totals, ticks)
@@ -230,9 +221,7 @@ class _MemorylessPart:
         if not len(new):
             return
         config, old = self._config, self._handle
-        self._before = self.stats
-        self._event_keys = np.concatenate([self._event_keys, new])
-        keys, known = self._event_keys, config.input_pins
+        keys, known = np.concatenate([self._event_keys, new]), config.input_pins
         extended = replace(
             config,
             input_pins=known + len(keys),
@@ -241,12 +230,14 @@ class _MemorylessPart:
             input_axon=np.concatenate([config.input_axon, keys >> 4 & 255]).astype(np.int32),
             input_delay=np.concatenate([config.input_delay, keys & 15]).astype(np.uint8),
         )
-        self._handle = _native.batch_new(extended, self._hops, self._threads, self._variant)
+        handle = _native.batch_new(extended, self._hops, self._threads, self._variant)
         count, of_pins = _native.batch_flight_count(old)
         before = np.empty(count, np.uint16)
         _native.batch_get_flight(old, before)
         made = np.zeros(len(new), np.uint16)
-        _native.batch_set_flight(self._handle, np.concatenate([before[:of_pins], made, before[of_pins:]]), self.tick)
+        _native.batch_set_flight(handle, np.concatenate([before[:of_pins], made, before[of_pins:]]), self.tick)
+        # last and together: an engine without pins for its keys could not even be reset
+        self._before, self._handle, self._event_keys = self.stats, handle, keys
 
     def _with_events(self, ticks: int, pins: Array | None, events: Events | None) -> Array:
         """The config's pins, then those made for events: uint8 [ticks, both]."""

@@ -21,8 +21,6 @@ from tncc.runtime.engine import (
     RunResult,
     Spikes,
     Stats,
-    check_run_arguments,
-    output_array,
     target_hops,
 )
 
@@ -54,25 +52,17 @@ class NumpyEngine(Engine):
         self.reset()
 
     def reset(self) -> None:
+        super().reset()
         n, config = self.config.n_cores, self.config
-        self.tick = 0
         self.stats = Stats.zeros(n)
         self._potential = self._neuron["initial_potential"].copy()
         self._random = config.seed.copy()
         self._due = np.zeros((DELAY_SLOTS, n, config.axons), np.bool_)  # [tick % 16]: the axons a spike is due on
 
-    def run(
-        self,
-        ticks: int,
-        pins: Array | None = None,
-        events: Events | None = None,
-        record: Array | None = None,
-        probes: Array | None = None,
-        out: Array | None = None,
+    def _run(
+        self, pins: Array | None, events: Events | None, record: Array | None, probes: Array | None, outputs: Array
     ) -> RunResult:
-        config = self.config
-        pins = check_run_arguments(config, self.tick, ticks, pins, events, record, probes)
-        outputs = output_array(config, ticks, out)
+        config, ticks = self.config, len(outputs)
         outputs[:] = 0
         recorded: list[Array] = []
         potentials = None if probes is None else np.zeros((ticks, len(probes)), np.int32)

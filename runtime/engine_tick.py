@@ -19,8 +19,6 @@ from tncc.runtime.engine import (
     SampledTicks,
     Spikes,
     Stats,
-    check_run_arguments,
-    output_array,
     samples_before,
     target_hops,
 )
@@ -59,22 +57,14 @@ class TickEngine(Engine):
         """The base class starts every engine with empty totals; here C keeps them."""
 
     def reset(self) -> None:
-        self.tick = 0
+        super().reset()
         self._most = np.zeros(3, np.int64)
         _native.reset(self._handle)
 
-    def run(
-        self,
-        ticks: int,
-        pins: Array | None = None,
-        events: Events | None = None,
-        record: Array | None = None,
-        probes: Array | None = None,
-        out: Array | None = None,
+    def _run(
+        self, pins: Array | None, events: Events | None, record: Array | None, probes: Array | None, outputs: Array
     ) -> RunResult:
-        pins = check_run_arguments(self.config, self.tick, ticks, pins, events, record, probes)
-        outputs = output_array(self.config, ticks, out)
-        return self.advance(SampledTicks(self.tick, ticks), outputs, pins, events, record, probes)
+        return self.advance(SampledTicks(self.tick, len(outputs)), outputs, pins, events, record, probes)
 
     def advance(
         self,
