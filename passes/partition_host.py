@@ -216,11 +216,23 @@ class _Partition:
 
     def _real_operand(self, op: Op) -> CompileError:
         """The error for a weighted layer behind a spiking one whose operand is not spikes."""
-        at = self.graph.producer.get(op.inputs[0])
+        name = op.inputs[0]
+        at = self.graph.producer.get(name)
         while isinstance(at, WIRING):
-            at = self.graph.producer.get(at.inputs[0])
-        if at is None:
-            return RealValueOnChip("reads real values of the host and results of spiking layers", op.location)
+            if all(map(self._is_binary, at.inputs)):
+                return RealValueOnChip(
+                    f"{{0, 1}} and {{-1, +1}} are joined, and {op.location} reads both on the chip",
+                    at.location,
+                    "join spikes of one kind: 2 * s - 1 makes {-1, +1} of {0, 1}",
+                )
+            name = next(each for each in at.inputs if not self._is_binary(each))
+            at = self.graph.producer.get(name)
+        if at is None or name in self.host:
+            return RealValueOnChip(
+                f"reads the host's real value {name!r} and results of spiking layers",
+                op.location,
+                "a real value can reach the chip only through a binary activation",
+            )
         if isinstance(at, HostOp):
             return HostOperatorOnChip(
                 f"{at.op_type} is not supported between spiking layers ({op.location} reads its result)",

@@ -35,7 +35,7 @@ def trinary_form(weight: Array) -> tuple[Array, Array, Array]:
     largest = magnitudes.max(axis=1, initial=0)
     trinary = np.all((magnitudes == 0) | (magnitudes == largest[:, None]), axis=1) & np.isfinite(largest)
     scale = np.where(largest > 0, largest, 1).astype(np.float32)
-    return np.sign(weight).astype(np.int8), scale, trinary
+    return np.sign(np.nan_to_num(weight)).astype(np.int8), scale, trinary  # NaN is no sign, nor trinary
 
 
 @dataclass(frozen=True)

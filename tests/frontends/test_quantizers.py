@@ -253,3 +253,12 @@ def test_model_bytes_with_quantizers_round_trip() -> None:
     cleaned = load(proto).model
     onnx.checker.check_model(cleaned, full_check=True)
     assert load(cleaned).graph.ops[-1] == load(proto).graph.ops[-1]
+
+
+def test_tensors_called_as_those_of_a_quantizer_would_be() -> None:
+    proto = quantizer("Quant", 0.5, 0, 2, signed=1, narrow=0, rounding_mode="ROUND")
+    proto.graph.node.extend([node("Add", "y y/c0", "y/1"), node("Mul", "y/1 y/1", "z")])
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(f32(3), "y/c0"))
+    proto.graph.output[0].name = "z"
+    expected = (quant(X, 0.5, 0, 2, 1, 0, "ROUND") + f32(3)) ** 2
+    np.testing.assert_array_equal(run(load(proto).model, {"x": X})["z"], expected)

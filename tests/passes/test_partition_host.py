@@ -144,6 +144,32 @@ def test_layers_without_an_activation_between() -> None:
     )
 
 
+def test_a_layer_on_spikes_and_a_host_value() -> None:
+    build = start((2,), Domain.REAL)
+    a = fire(build, linear(build, host(build, "h", "x"), "s", REAL_WEIGHT), "a")
+    b = fire(build, linear(build, a, "t"), "b")
+    joined = build.add(ops.Concat, (b, "x"), "j", at("Concat_j"), axis=0)
+    y = fire(build, linear(build, joined, "u", np.ones((2, 4), np.float32)), "y")
+    assert refused(finish(build, y)) == (
+        "Gemm_u: reads the host's real value 'x' and results of spiking layers\n"
+        "  hint: a real value can reach the chip only through a binary activation"
+    )
+
+
+def test_a_layer_on_spikes_and_signs() -> None:
+    build = start((2,))
+    a, b = (fire(build, linear(build, "x", f"s{name}"), name) for name in "ab")
+    levels = [build.constant(level, f"level{level}", at("Where_s")) for level in (1.0, -1.0)]
+    kind = TensorType(Domain.SIGNS, (2,))
+    signs = build.append(ops.Where(inputs=(b, *levels), output="s", type=kind, location=at("Where_s")))
+    joined = build.add(ops.Concat, (a, signs), "j", at("Concat_j"), axis=0)
+    y = fire(build, linear(build, joined, "u", np.ones((2, 4), np.float32)), "y")
+    assert refused(finish(build, y)) == (
+        "Concat_j: {0, 1} and {-1, +1} are joined, and Gemm_u reads both on the chip\n"
+        "  hint: join spikes of one kind: 2 * s - 1 makes {-1, +1} of {0, 1}"
+    )
+
+
 def test_max_pool_of_sums() -> None:
     build = start((1, 4, 4))
     window: dict[str, Any] = {"strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1)}

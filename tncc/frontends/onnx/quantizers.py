@@ -15,6 +15,7 @@ import onnx
 import onnx.numpy_helper
 
 from tncc.errors import QuantizerUnsupported
+from tncc.frontends.onnx.probes import fresh_name, tensor_names
 
 Array = npt.NDArray[Any]
 
@@ -30,12 +31,13 @@ def lower_quantizers(model: onnx.ModelProto, constants: dict[str, Array]) -> Non
     """
     nodes: list[onnx.NodeProto] = []
     fresh: list[onnx.TensorProto] = []
+    taken = tensor_names(model)
     for node in model.graph.node:
         lower = _LOWER.get(node.op_type) if node.domain in DOMAINS else None
         if lower is None:
             nodes.append(node)
         else:
-            chain = _Chain(node, constants)
+            chain = _Chain(node, constants, taken)
             lower(chain)
             nodes += chain.finished()
             fresh += chain.stored
@@ -47,8 +49,8 @@ def lower_quantizers(model: onnx.ModelProto, constants: dict[str, Array]) -> Non
 class _Chain:
     """Standard nodes that take the place of one quantizer: each reads the one before, the last one has its output."""
 
-    def __init__(self, node: onnx.NodeProto, constants: dict[str, Array]) -> None:
-        self.node, self._constants = node, constants
+    def __init__(self, node: onnx.NodeProto, constants: dict[str, Array], taken: set[str]) -> None:
+        self.node, self._constants, self._taken = node, constants, taken
         self.attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         self.value = node.input[0]
         self.nodes: list[onnx.NodeProto] = []
@@ -79,13 +81,13 @@ class _Chain:
         names = [self.value if first is None else first]
         for operand in operands:
             names.append(operand if isinstance(operand, str) else self._store(np.asarray(operand, np.float32)))
-        self.value = name_of_result = f"{self.node.output[0]}/{len(self.nodes)}"
+        self.value = name_of_result = fresh_name(f"{self.node.output[0]}/{len(self.nodes)}", self._taken)
         name = f"{self.node.name}/{op_type}_{len(self.nodes)}"
         self.nodes.append(onnx.helper.make_node(op_type, names, [self.value], name, **attributes))
         return name_of_result
 
     def _store(self, value: Array) -> str:
-        name = f"{self.node.output[0]}/c{len(self.stored)}"
+        name = fresh_name(f"{self.node.output[0]}/c{len(self.stored)}", self._taken)
         self.stored.append(onnx.numpy_helper.from_array(value, name))
         return name
 
