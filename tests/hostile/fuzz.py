@@ -21,14 +21,11 @@ SECONDS = 60
 
 
 def run_case(kind: str, seed: int) -> str:
-    from tests.hostile.judge import Wrong, judge
+    from tests.hostile.judge import Wrong
     from tests.hostile.kinds import KINDS
 
-    made = KINDS[kind](Random(f"{kind} {seed}"))
-    if made is None:
-        return "none made"
     try:
-        return judge(made)
+        return KINDS[kind](Random(f"{kind} {seed}"))
     except Wrong as error:
         return f"WRONG {error}".replace("\n", " ")
     except MemoryError:
@@ -64,7 +61,7 @@ def main(kind: str, first: int, last: int) -> None:
     import onnx_ir  # noqa: F401
     import onnxscript.optimizer  # noqa: F401
 
-    import tests.hostile.judge  # noqa: F401
+    import tests.hostile.kinds  # noqa: F401
 
     counts: Counter[str] = Counter()
     start = first
