@@ -7,7 +7,7 @@ a core, U unique crossbars, V unique axon type vectors, T neuron types, K input 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,6 @@ class ChipConfig:
     output_latency: Array  # int32 [output pins]: ticks from a frame's source tick to its spike on that pin
     input_pins: int
     output_pins: int
-    warnings: list[str] = field(default_factory=list, compare=False)
 
     @property
     def n_cores(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+MAX_NUMBER = 10**10  # as in strings: what follows are arrays of 64-bit integers
 _NUMBER = r"(-?\d{1,10})"
 _REPEAT = re.compile(_NUMBER + r"x(\d{1,10})")
 _RANGE = re.compile(_NUMBER + r":" + _NUMBER)
@@ -22,6 +23,8 @@ def expand(items: object, limit: int) -> list[int]:
     found: list[int] = []
     for item in items:
         if type(item) is int:
+            if abs(item) >= MAX_NUMBER:
+                raise ValueError(f"{_show(item)} is out of range")
             found.append(item)
         else:
             value, count, step = _run(item)

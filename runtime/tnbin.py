@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ VERSION = 1
 METADATA_KEY = "tncc"  # one key only: safetensors keeps no order among several
 NEURON_PREFIX = "neuron_types."
 BLOB_PREFIX = "host."
+_FROM_METADATA = {"axons", "neurons", "mesh", "input_pins", "output_pins", "neuron_types"}  # fields that are no arrays
 
 
 @dataclass(frozen=True)
@@ -145,10 +146,12 @@ def _metadata(data: bytes) -> dict[str, Any]:
 
 
 def _config(document: dict[str, Any], tensors: dict[str, Array]) -> ChipConfig:
-    arrays = dict(tensors)
-    neuron_types = {name: arrays.pop(NEURON_PREFIX + name, None) for name in NEURON_FIELDS}
-    if missing := [name for name, value in neuron_types.items() if value is None]:
-        raise FormatError(f"array {NEURON_PREFIX}{missing[0]} is missing")
+    plain = {f.name for f in fields(ChipConfig)} - _FROM_METADATA
+    expected = plain | {NEURON_PREFIX + name for name in NEURON_FIELDS}
+    if missing := sorted(expected - tensors.keys()):
+        raise FormatError(f"array {missing[0]} is missing", hint=_DAMAGED)
+    if unknown := sorted(tensors.keys() - expected):
+        raise FormatError(f"array {unknown[0][:40]!r} is not known in format version {VERSION}", hint=_DAMAGED)
     try:
         chip = document["chip"]
         return ChipConfig(
@@ -157,8 +160,8 @@ def _config(document: dict[str, Any], tensors: dict[str, Array]) -> ChipConfig:
             mesh=tuple(_integer(m) for m in chip["mesh"]),  # type: ignore[arg-type]  # length: ChipConfig.check
             input_pins=_integer(document["input_pins"]),
             output_pins=_integer(document["output_pins"]),
-            neuron_types={name: value for name, value in neuron_types.items() if value is not None},
-            **arrays,  # type: ignore[arg-type]  # unknown or missing names raise TypeError, below
+            neuron_types={name: tensors[NEURON_PREFIX + name] for name in NEURON_FIELDS},
+            **{name: tensors[name] for name in plain},  # type: ignore[arg-type]  # the other fields are arrays
         )
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"an entry is missing or not understood ({error})", hint=_DAMAGED) from error

@@ -214,6 +214,8 @@ def test_filter_file_that_repeats_itself_by_the_million(tmp_path):
         ("", "not JSON"),
         ("{}", "not a filter file"),
         ("[1]", "not a filter file"),
+        ('[{"MonitorFilterSpecs":[{"cores":[1' + 30 * "0" + '],"neurons":[0]}]}]', "out of range"),
+        ('[{"MonitorFilterSpecs":[{"cores":[0],"neurons":["0x9999999999"]}]}]', "at most"),
         ('[{"MonitorFilterSpecs":[1]}]', "not a filter file"),
         ('[{"MonitorFilterSpecs":[{"cores":[0]}]}]', "expected a list of integers and run-length strings, found None"),
         ('[{"MonitorFilterSpecs":[{"cores":[2],"neurons":[0]}]}]', "selects core 2; the chip has cores 0..1"),

@@ -125,6 +125,29 @@ def test_connections_that_are_no_list() -> None:
         tnbin.loads(tnbin.dumps(tnbin.TnBin(config, {})))
 
 
+@pytest.mark.parametrize(
+    ("add", "drop", "message"),
+    [
+        ({"foo": np.zeros(3, np.uint8)}, (), "array 'foo' is not known in format version 1"),
+        ({"warnings": np.zeros(3, np.uint8)}, (), "array 'warnings' is not known"),
+        ({"axons": np.zeros(3, np.uint8)}, (), "array 'axons' is not known"),
+        ({}, ("seed",), "array seed is missing"),
+        ({}, ("neuron_types.leak",), "array neuron_types.leak is missing"),
+    ],
+)
+def test_arrays_that_are_missing_or_not_known(
+    monkeypatch: pytest.MonkeyPatch, add: dict[str, np.ndarray], drop: tuple[str, ...], message: str
+) -> None:
+    arrays = {name: array for name, array in CONTENT.config.arrays().items() if name not in drop} | add
+    with monkeypatch.context() as patch:
+        patch.setattr(ChipConfig, "arrays", lambda self: dict(arrays))
+        data = tnbin.dumps(CONTENT)
+    with pytest.raises(FormatError) as error:
+        tnbin.loads(data)
+    assert message in str(error.value)
+    assert "ChipConfig" not in str(error.value)
+
+
 def test_wrong_version() -> None:
     old = DATA.replace(b'\\"version\\":1', b'\\"version\\":7')
     assert old != DATA

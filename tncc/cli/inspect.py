@@ -97,7 +97,7 @@ def command(
         return
     from rich.console import Console
 
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False, emoji=False)  # names may hold brackets and colons
     if not console.is_terminal:
         console.width = PIPE_WIDTH
     if placement:
