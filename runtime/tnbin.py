@@ -161,7 +161,7 @@ def _config(document: dict[str, Any], tensors: dict[str, Array]) -> ChipConfig:
             input_pins=_integer(document["input_pins"]),
             output_pins=_integer(document["output_pins"]),
             neuron_types={name: tensors[NEURON_PREFIX + name] for name in NEURON_FIELDS},
-            **{name: tensors[name] for name in plain},  # type: ignore[arg-type]  # the other fields are arrays
+            **{name: tensors[name] for name in plain},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"an entry is missing or not understood ({error})", hint=_DAMAGED) from error
