@@ -146,7 +146,7 @@ def reference(report: Report, path: Path | None, threads: int, rounds: int, nump
     adders = additions_a_tick(config)
 
     def roofline(n: int) -> Callable[[], float]:
-        return lambda: _native.roofline(variants[batch.variant], n, 20000)
+        return lambda: _native.roofline(variants[batch.variant], n, 400_000)
 
     contestants = {
         "batch": feed(batch, FRAMES, rng),
