@@ -131,29 +131,38 @@ def reference(report: Report, path: Path | None, threads: int, rounds: int, nump
     from bench.reference_network import reference_network
 
     model = reference_network()
-    config = (tncc.load(path) if path else tncc.compile(model)).config
+    program = tncc.load(path) if path else tncc.compile(model)
+    config = program.config
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
-    images = {session.get_inputs()[0].name: rng.standard_normal((64, 3, 32, 32)).astype(np.float32)}
+    pictures = rng.standard_normal((FRAMES, 3, 32, 32)).astype(np.float32)
+    images = {session.get_inputs()[0].name: pictures[:64]}
+    whole = tncc.Session(program, threads=threads)
 
     def infer() -> float:
-        session.run(None, images)
-        return 64
+        for _ in range(4):
+            session.run(None, images)
+        return 4 * 64
+
+    def infer_whole() -> float:
+        whole.run(pictures)
+        return FRAMES
 
     batch, variants = BatchEngine(config, threads=threads), _native.variants()
     adders = additions_a_tick(config)
 
     def roofline(n: int) -> Callable[[], float]:
-        return lambda: _native.roofline(variants[batch.variant], n, 400_000)
+        return lambda: _native.roofline(variants[batch.variant], n, 1_000_000)
 
     contestants = {
-        "batch": feed(batch, FRAMES, rng),
+        "batch": feed(batch, FRAMES, rng, 8),
         "roofline": roofline(threads),
         "onnxruntime": infer,
+        "session": infer_whole,
         "tick": feed(TickEngine(config, threads=threads), 256, rng),
-        "one thread": feed(BatchEngine(config), FRAMES, rng),
+        "one thread": feed(BatchEngine(config), FRAMES, rng, 4),
         "roofline of one": roofline(1),
     }
     found = rates(contestants, rounds)
@@ -164,6 +173,12 @@ def reference(report: Report, path: Path | None, threads: int, rounds: int, nump
         frames_per_second=median(found["onnxruntime"]),
         threads=threads,
         batch_engine_over_it=median_ratio(fps, found["onnxruntime"]),
+    )
+    report.add(
+        "reference network, session: real pictures to scores",
+        frames_per_second=median(found["session"]),
+        threads=threads,
+        over_onnxruntime=median_ratio(found["session"], found["onnxruntime"]),
     )
     report.add("reference network, tick engine", frames_per_second=median(found["tick"]), threads=threads)
     report.add("the silicon", frames_per_second=float(SILICON_FPS), batch_engine_over_it=median(fps) / SILICON_FPS)
@@ -183,7 +198,7 @@ def reference(report: Report, path: Path | None, threads: int, rounds: int, nump
         of_the_full_adders=median_ratio(found["roofline"], found["roofline of one"]),
     )
     by_variant = rates(
-        {v: feed(BatchEngine(config, threads=threads, variant=v), FRAMES, rng) for v in variants}, rounds
+        {v: feed(BatchEngine(config, threads=threads, variant=v), FRAMES, rng, 2) for v in variants}, rounds
     )
     for variant in variants:
         report.add(
