@@ -2,6 +2,8 @@
 #include "batch_internal.h"
 
 #if TN_HAS_X86
+#include <immintrin.h>
+
 #define TN_FN TN_TARGET_AVX2
 #define TN_KERNELS tn_batch_avx2
 
@@ -16,9 +18,13 @@ typedef uint64_t tn_v256 __attribute__((vector_size(32), may_alias));
         sum = half ^ (c); \
     } while (0)
 #define TN_SPLAT32(half) TN_SPLAT((uint64_t)(half) << 32 | (half))
-#define TN_ADD_WHERE(sum, bits, weight) ((sum) + (TN_SPLAT(weight) & (tn_v256)((bits) != TN_SPLAT(0))))
+#define TN_ADD_WHERE(sum, bits, mask, weight) ((sum) + (TN_SPLAT(weight) & (tn_v256)(((bits) & (mask)) != TN_SPLAT(0))))
 #define TN_LAST_AND(a, b) __builtin_shuffle(a, b, (tn_v256){3, 4, 5, 6})
 #define TN_SHIFT(words, before, n) ((words) << (n) | (before) >> (64 - (n)))
+#define TN_MAJORITY(a, b, c) (((a) & (b)) | (((a) | (b)) & (c)))
+#define TN_SELECT(which, one, zero) (((which) & (one)) | (~(which) & (zero)))
+#define TN_STREAM(to, value) _mm256_stream_si256((__m256i *)(to), (__m256i)(value))
+#define TN_STREAMED() _mm_sfence()
 #define TN_SHIFT_LEFT(words, n) ((words) << (n))
 #define TN_SHIFT_RIGHT(words, n) ((words) >> (n))
 

@@ -24,10 +24,14 @@
     __asm__("vmovdqa64 (%2,%3,8), %0\n\tvmovdqa64 64(%2,%3,8), %1" \
             : "=&v"((to).v[0]), "=v"((to).v[1]) \
             : "r"(rows), "r"((uint64_t)(index)), "m"(*(const char(*)[])(rows)))
-#define TN_ADD_WHERE(sum, bits, weight) \
-    _mm512_mask_add_epi64(sum, _mm512_test_epi64_mask(bits, bits), sum, _mm512_set1_epi64((long long)(weight)))
+#define TN_ADD_WHERE(sum, bits, mask, weight) \
+    _mm512_mask_add_epi64(sum, _mm512_test_epi64_mask(bits, mask), sum, _mm512_set1_epi64((long long)(weight)))
 #define TN_LAST_AND(a, b) _mm512_alignr_epi64(b, a, 7)
 #define TN_SHIFT(words, before, n) _mm512_shldv_epi64(words, before, _mm512_set1_epi64(n))
+#define TN_MAJORITY(a, b, c) _mm512_ternarylogic_epi64(a, b, c, 0xe8)
+#define TN_SELECT(which, one, zero) _mm512_ternarylogic_epi64(which, one, zero, 0xca)
+#define TN_STREAM(to, value) _mm512_stream_si512(to, value)
+#define TN_STREAMED() _mm_sfence()
 #define TN_SHIFT_LEFT(words, n) _mm512_slli_epi64(words, (unsigned)(n))
 #define TN_SHIFT_RIGHT(words, n) _mm512_srl_epi64(words, _mm_cvtsi32_si128((int)(n)))
 

@@ -13,7 +13,7 @@ enum {
     TN_ROW_WORDS = 16,
     TN_ROW_TICKS = 64 * TN_ROW_WORDS,
     TN_LITERALS = 2 * TN_AXONS + 2, /* 2 r: row r; 2 r + 1: its complement; after the last row: zeros, ones */
-    TN_PINS_A_JOB = 512,
+    TN_PINS_A_JOB = 1024,
     TN_WEIGHTED = 255,
     TN_COUNTER_PLANES = 20,         /* 256 axons of weight 255, and room for the threshold */
 };
@@ -23,7 +23,7 @@ typedef struct {
     uint32_t stream;    /* into the program's literals: the start's planes 0..top, 32 bits each, all 0 or all 1, then per segment {plane, groups of four,
                            literals ...} */
     uint16_t copies;    /* neurons in the class */
-    uint16_t groups;    /* of four literals, in all segments, about */
+    uint16_t fours;     /* groups of four literals, in all segments */
     uint8_t number;     /* of the class within the core */
     uint8_t top;        /* at least 4 */
     uint8_t n_segments;
@@ -92,8 +92,8 @@ typedef struct {
 /* What evaluating one core for one block gives. */
 typedef struct {
     int64_t spikes, events, hops;
-    uint64_t sampled_fired[TN_ROW_WORDS]; /* by word, in its sampled tick: spikes, and hops << 32 */
-    uint64_t sampled_events[TN_ROW_WORDS];
+    uint64_t sampled_fired[TN_ROW_WORDS] __attribute__((aligned(64))); /* by word, in its sampled tick: spikes, and hops << 32 */
+    uint64_t sampled_events[TN_ROW_WORDS] __attribute__((aligned(64)));
     uint64_t (*fired)[TN_ROW_WORDS]; /* [classes of the core], or NULL: not wanted */
 } tn_core_result;
 

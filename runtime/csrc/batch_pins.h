@@ -126,6 +126,18 @@ TN_FN static INLINE void unpack_tick(uint8_t *to, const pin_tile *tiles, size_t 
     }
 }
 
+/* memcpy past the caches: what is written is not read here, and would push out what is. */
+TN_FN static INLINE void stream(uint8_t *to, const uint8_t *from, size_t n)
+{
+    size_t head = -(uintptr_t)to % sizeof(TN_V);
+    if (head > n)
+        head = n;
+    memcpy(to, from, head);
+    for (to += head, from += head, n -= head; n >= sizeof(TN_V); to += sizeof(TN_V), from += sizeof(TN_V), n -= sizeof(TN_V))
+        TN_STREAM((TN_V *)to, *(const unaligned_v *)from);
+    memcpy(to, from, n);
+}
+
 TN_FN static void write_outputs(const tn_block *block, uint8_t *outputs, size_t first)
 {
     const tn_batch_tables *tables = block->tables;
@@ -141,7 +153,11 @@ TN_FN static void write_outputs(const tn_block *block, uint8_t *outputs, size_t 
                     words[p - 64 * g] |= block->rows[tables->output_signals[i]][begin / 64];
             deinterleave(tiles[g].bits[0], (const uint8_t *)words);
         }
-        for (size_t tick = 0; tick < ticks; tick++)
-            unpack_tick(outputs + (begin + tick) * all + first, tiles, n, tick);
+        for (size_t tick = 0; tick < ticks; tick++) {
+            uint8_t line[TN_PINS_A_JOB] __attribute__((aligned(64)));
+            unpack_tick(line, tiles, n, tick);
+            stream(outputs + (begin + tick) * all + first, line, n);
+        }
     }
+    TN_STREAMED();
 }

@@ -103,8 +103,9 @@ static tn_error add_class(tn_batch_build_state *b, const tn_program *program, tn
             return TN_ERROR_MEMORY;
         class->n_segments = (uint8_t)(class->n_segments + added);
     }
+    class->fours = (uint16_t)((b->literals.count - program->literals - class->stream - 2 * ((size_t)class->top + 1) -
+                               2 * (size_t)class->n_segments) / 4);
     class->n_high = any == 1 ? (uint8_t)(class->top - 4) : TN_WEIGHTED;
-    class->groups = (uint16_t)((b->literals.count - program->literals - class->stream) / 4);
     return TN_OK;
 }
 
@@ -114,9 +115,29 @@ static int compare_classes(const void *left, const void *right)
     const tn_class *a = left, *b = right;
     if (a->n_high != b->n_high)
         return a->n_high < b->n_high ? -1 : 1;
-    if (a->groups != b->groups)
-        return a->groups < b->groups ? -1 : 1;
+    if (a->fours != b->fours)
+        return a->fours < b->fours ? -1 : 1;
     return (a->number > b->number) - (a->number < b->number);
+}
+
+/* Lays the classes' literals in the order of the classes, in which they are read. begin[k]: where those of class number k are,
+ * from the program's first on. */
+static tn_error order_literals(tn_batch_build_state *b, const tn_program *program, tn_class *classes, const uint32_t *begin)
+{
+    size_t n = b->literals.count - program->literals;
+    uint16_t *literals = (uint16_t *)b->literals.items + program->literals, *old = malloc((n + 1) * sizeof *old);
+    if (!old)
+        return TN_ERROR_MEMORY;
+    memcpy(old, literals, n * sizeof *old);
+    uint32_t at = 0;
+    for (int k = 0; k < program->n_classes; k++) {
+        uint32_t from = begin[classes[k].number], length = begin[classes[k].number + 1] - from;
+        memcpy(literals + at, old + from, length * sizeof *old);
+        classes[k].stream = at;
+        at += length;
+    }
+    free(old);
+    return TN_OK;
 }
 
 static tn_error add_program(tn_batch_build_state *b, size_t c, const tn_program_key *key, uint16_t n_rows,
@@ -152,7 +173,13 @@ static tn_error add_program(tn_batch_build_state *b, size_t c, const tn_program_
         if (error)
             return error;
     }
+    uint32_t begin[TN_NEURONS + 1];
+    for (int k = 0; k < s->n_classes; k++)
+        begin[k] = class[k].stream;
+    begin[s->n_classes] = (uint32_t)(b->literals.count - program.literals);
     qsort(class, s->n_classes, sizeof *class, compare_classes);
+    if (order_literals(b, &program, class, begin))
+        return TN_ERROR_MEMORY;
     tn_class *classes = tn_vector_add(&b->classes, s->n_classes);
     if (!classes)
         return TN_ERROR_MEMORY;
@@ -190,5 +217,9 @@ tn_error tn_batch_find_programs(tn_batch_build_state *b)
     if (!last)
         return TN_ERROR_MEMORY;
     *last = (uint32_t)b->row_signals.count;
+    uint32_t *one_more = tn_vector_add(&b->row_signals, 1); /* the kernels look ahead by pairs */
+    if (!one_more)
+        return TN_ERROR_MEMORY;
+    *one_more = 0;
     return TN_OK;
 }

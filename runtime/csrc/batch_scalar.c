@@ -15,9 +15,13 @@ typedef uint64_t tn_v128 __attribute__((vector_size(16), may_alias));
         sum = half ^ (c); \
     } while (0)
 #define TN_SPLAT32(half) TN_SPLAT((uint64_t)(half) << 32 | (half))
-#define TN_ADD_WHERE(sum, bits, weight) ((sum) + (TN_SPLAT(weight) & (tn_v128)((bits) != TN_SPLAT(0))))
+#define TN_ADD_WHERE(sum, bits, mask, weight) ((sum) + (TN_SPLAT(weight) & (tn_v128)(((bits) & (mask)) != TN_SPLAT(0))))
 #define TN_LAST_AND(a, b) __builtin_shuffle(a, b, (tn_v128){1, 2})
 #define TN_SHIFT(words, before, n) ((words) << (n) | (before) >> (64 - (n)))
+#define TN_MAJORITY(a, b, c) (((a) & (b)) | (((a) | (b)) & (c)))
+#define TN_SELECT(which, one, zero) (((which) & (one)) | (~(which) & (zero)))
+#define TN_STREAM(to, value) (*(to) = (value))
+#define TN_STREAMED() (void)0
 #define TN_SHIFT_LEFT(words, n) ((words) << (n))
 #define TN_SHIFT_RIGHT(words, n) ((words) >> (n))
 
