@@ -35,7 +35,7 @@ class HostModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # its threads would go on spinning for some 50 ms after each batch, on the processors that the chip's engine needs
+        # its threads would spin for some 50 ms after each batch, on the processors that the chip's engine needs
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4  # it raises what matters; its log lines would reach the user twice
         try:
