@@ -154,14 +154,15 @@ TN_FN static uint32_t update_small(tn_turn *turn, tn_turn *next, uint64_t fired[
         }
     }
 
-    const char *block = (const char *)ahead->core->targets, *index_ahead = (const char *)ahead->core->palette_index;
+    const char *block = (const char *)ahead->core->targets;
+    const uint8_t *index_ahead = ahead->core->palette ? ahead->core->palette_index : core->palette_index;
     __m512i changed = _mm512_setzero_si512();
     uint64_t any = 0;
     __mmask32 fires[8];
     for (int i = 0; i < 8; i++) {
         for (int line = 0; line < 4; line++)
             _mm_prefetch(block + TN_LINE * (4 * i + line), _MM_HINT_T0);
-        _mm_prefetch(index_ahead + 32 * i, _MM_HINT_T0);
+        _mm_prefetch((const char *)(index_ahead + 32 * i), _MM_HINT_T0);
         fires[i] = _mm512_cmpge_epi16_mask(v[i], _mm512_permutexvar_epi16(index[i], threshold));
         __m512i after = _mm512_max_epi16(v[i], _mm512_permutexvar_epi16(index[i], floor));
         after = _mm512_mask_permutexvar_epi16(after, fires[i], index[i], reset);
