@@ -23,6 +23,28 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     assert target.read_text() == "after"
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o002, 0o664)])
+def test_the_mode_is_a_new_file_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int, mode: int) -> None:
+    """And the umask, which is all threads', is left alone."""
+    set_umask = os.umask
+    before = set_umask(umask)
+    try:
+        monkeypatch.setattr(os, "umask", lambda mask: pytest.fail(f"the umask is set to {mask:o}"))
+        write_text(tmp_path / "file", "text")
+        assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+    finally:
+        set_umask(before)
+
+
+def test_names_of_temporary_files_that_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = iter([b"a", b"a", b"b"])
+    monkeypatch.setattr(os, "urandom", lambda count: next(numbers))
+    with replacing(tmp_path / "file") as first:
+        write_text(tmp_path / "file", "second")
+        first.write(b"first")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "first")]
+
+
 @pytest.mark.parametrize("name", ["a" * 255, "é" * 127])
 def test_names_as_long_as_the_file_system_takes(tmp_path: Path, name: str) -> None:
     write_text(tmp_path / name, "text")

@@ -29,19 +29,26 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             with Path(path).open("wb") as file:
                 yield file
             return
-        handle, name = tempfile.mkstemp(prefix=f".{target.name[:32]}.", suffix=".tmp", dir=target.parent)
-        temporary = Path(name)
+        handle, temporary = _beside(target)
         with os.fdopen(handle, "wb") as file:
             yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
     except OSError as error:
         raise InputError(f"cannot write the file: {error.strerror or error}", path) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _beside(target: Path) -> tuple[int, Path]:
+    """A new file in the folder of `target`, open for writing, with the mode that any new file gets: tempfile's would be
+    private, and the process's umask cannot be read without changing it for all threads."""
+    while True:
+        path = target.with_name(f".{target.name[:32]}.{os.urandom(6).hex()}.tmp")
+        try:
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), path
+        except FileExistsError:
+            continue
 
 
 def _is_stream(path: str | os.PathLike[str]) -> bool:
