@@ -43,13 +43,19 @@ def _run(item: object) -> tuple[int, int, int]:
         if match := _REPEAT.fullmatch(item):
             return int(match[1]), int(match[2]), 0
         if match := _RANGE.fullmatch(item):
-            return int(match[1]), max(0, int(match[2]) - int(match[1]) + 1), 1
+            return _range(item, int(match[1]), 1, int(match[2]))
         if (match := _STRIDE.fullmatch(item)) and int(match[2]):
-            first, step, last = int(match[1]), int(match[2]), int(match[3])
-            return first, max(0, (last - first) // step + 1), step
+            return _range(item, int(match[1]), int(match[2]), int(match[3]))
         if match := _SINGLE.fullmatch(item):
             return int(match[1]), 1, 0
     raise ValueError(f"{_show(item)} is neither an integer nor a run such as '7x3', '3:9' or '18:2:22'")
+
+
+def _range(item: str, first: int, step: int, last: int) -> tuple[int, int, int]:
+    count = (last - first) // step + 1
+    if count < 1:
+        raise ValueError(f"{_show(item)} stands for nothing: steps of {step} lead from {first} away from {last}")
+    return first, count, step
 
 
 def _show(item: object) -> str:

@@ -30,6 +30,8 @@ FIRST_OUTPUT = -32  # destCore of output pins 0..255, then downwards
 PINS_A_DEST_CORE = 256
 FORMATS = {".sfro": "RAWO6", ".sfcp": "CONNPIN", ".sfto": "TEXT", ".txt": "TEXT"}
 _TICKS_A_RUN = 256
+_MOST_IN_A_LIST = 1 << 20
+_MOST_IN_A_FILTER = 1 << 27  # more than 100 chips, core by core
 _ROWS_AT_ONCE = 1 << 16  # Python integers take ten times the memory of an array
 _MAX_TICK = (1 << 32) - 2
 
@@ -189,12 +191,16 @@ def monitored(config: ChipConfig, monitor: str) -> Array:
     except (ValueError, RecursionError) as error:
         raise FormatError(f"not JSON: {error}", path) from None
     record = np.zeros(config.neuron_type.shape, np.bool_)
+    left = _MOST_IN_A_FILTER
     for spec in _filter_specs(document, path):
         try:
-            cores = np.array(expand(spec.get("cores"), 1 << 20), np.int64)
-            neurons = np.array(expand(spec.get("neurons"), 1 << 20), np.int64)
+            cores = np.array(expand(spec.get("cores"), _MOST_IN_A_LIST), np.int64)
+            neurons = np.array(expand(spec.get("neurons"), _MOST_IN_A_LIST), np.int64)
         except ValueError as error:
             raise FormatError(str(error), path) from None
+        left -= cores.size + neurons.size
+        if left < 0:
+            raise FormatError(f"its lists of cores and neurons stand for more than {_MOST_IN_A_FILTER} values", path)
         for name, values, count in (("core", cores, config.n_cores), ("neuron", neurons, config.neurons)):
             bad = np.flatnonzero((values < 0) | (values >= count))
             if bad.size:

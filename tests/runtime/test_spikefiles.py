@@ -208,6 +208,19 @@ def test_filter_file_that_repeats_itself_by_the_million(tmp_path):
     assert np.argwhere(monitored(CHIP, str(path))).tolist() == [[1, 2]]
 
 
+def test_filter_file_of_many_lists_that_repeat_themselves(tmp_path, monkeypatch):
+    """5 MB could ask for hours otherwise."""
+    from tncc.runtime import spikefiles
+
+    path = tmp_path / "filter.json"
+    path.write_text(json.dumps({"MonitorFilterSpecs": [{"cores": ["1x30"], "neurons": ["2x20"]}] * 2}))
+    monkeypatch.setattr(spikefiles, "_MOST_IN_A_FILTER", 100)
+    assert np.argwhere(monitored(CHIP, str(path))).tolist() == [[1, 2]]
+    monkeypatch.setattr(spikefiles, "_MOST_IN_A_FILTER", 99)
+    with pytest.raises(FormatError, match="lists of cores and neurons stand for more than 99 values"):
+        monitored(CHIP, str(path))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -219,6 +232,8 @@ def test_filter_file_that_repeats_itself_by_the_million(tmp_path):
         ('[{"MonitorFilterSpecs":[1]}]', "not a filter file"),
         ('[{"MonitorFilterSpecs":[{"cores":[0]}]}]', "expected a list of integers and run-length strings, found None"),
         ('[{"MonitorFilterSpecs":[{"cores":[2],"neurons":[0]}]}]', "selects core 2; the chip has cores 0..1"),
+        ('[{"MonitorFilterSpecs":[{"cores":[0],"neurons":["1:0"]}]}]', "'1:0' stands for nothing: steps of 1"),
+        ('[{"MonitorFilterSpecs":[{"cores":[0],"neurons":["0:3*1000000000000"]}]}]', "neither an integer nor a run"),
         ('[{"MonitorFilterSpecs":[{"cores":[0],"neurons":["3:4"]}]}]', "selects neuron 4; the chip has neurons 0..3"),
         ('[{"MonitorFilterSpecs":[{"cores":["0:9999999"],"neurons":[]}]}]', "stands for 10000000 values"),
     ],
