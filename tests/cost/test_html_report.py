@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import tncc
+from tncc.builder import ChipBuilder, Neuron
 from tncc.cost.estimate import Cost, estimate
 from tncc.errors import InputError
 from tncc.html_report import crossbars, html_report
-from tncc.html_report.document import pack
+from tncc.html_report.document import document, pack
 
 
 def unpack(packed: dict[str, str]) -> np.ndarray:
@@ -120,6 +121,32 @@ def test_a_chip_that_was_not_placed(program: tncc.Program) -> None:
     with pytest.raises(InputError, match="not placed"):
         html_report(unplaced, "chip", estimate(unplaced))
     assert estimate(unplaced, np.zeros((1, 1, 8, 8), np.float32)).prediction.power_mw.value > 0
+
+
+def test_numbers_beyond_16_bits() -> None:
+    """Places, layers and ticks; the neuron reaches its threshold without input."""
+    far = 70_000
+    builder = ChipBuilder(axons=1, neurons=1)
+    core = builder.core()
+    core.neuron(0, Neuron(leak=1, threshold=far))
+    builder.connect_input(0, core, 0)
+    builder.connect_output(core, 0, 0)
+    config = builder.build()
+    place = np.array([far], np.int32)
+    metadata = {
+        "inputs": [{"name": "in", "shape": [1], "first_pin": 0}],
+        "outputs": [{"name": "out", "shape": [1], "first_pin": 0}],
+        "model_inputs": [{"name": "in", "dtype": "float32", "shape": [1]}],
+        "model_outputs": ["out"],
+        "model_output_dtypes": {"out": "float32"},
+    }
+    for mesh, x, y in (((far + 1, 1, 1, 1), place, 0 * place), ((1, far + 1, 1, 1), 0 * place, place)):
+        wide = replace(config, mesh=mesh, core_x=x, core_y=y, layer=place, output_latency=place)
+        program = tncc.Program(wide, metadata)
+        arrays = document(program, "far", estimate(program, np.zeros((1, 1), np.float32)))["arrays"]
+        for name, expected in (("x", x), ("y", y), ("layer", place), ("raster_layer", place)):
+            np.testing.assert_array_equal(unpack(arrays[name]), expected)
+        np.testing.assert_array_equal(unpack(arrays["raster_tick"]), far - 1)
 
 
 def test_numbers_too_wide_for_the_page() -> None:

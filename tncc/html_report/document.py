@@ -44,9 +44,9 @@ def document(program: Program, title: str, cost: Cost) -> dict[str, Any]:
     layers = program.layers
     counts = np.bincount(config.layer, minlength=len(layers))
     arrays: dict[str, Array] = {
-        "x": config.core_x.astype(np.uint16),
-        "y": config.core_y.astype(np.uint16),
-        "layer": config.layer.astype(np.uint16),
+        "x": config.core_x.astype(np.uint32),
+        "y": config.core_y.astype(np.uint32),
+        "layer": config.layer.astype(np.uint32),
         "crossbar_index": config.crossbar_index.astype(np.uint32),
         "inputs": np.bincount(config.input_core, minlength=config.n_cores).astype(np.uint32),
         "outputs": (config.target_core == OUTPUT).sum(axis=1).astype(np.uint32),
@@ -195,8 +195,8 @@ def _raster(
     keep = row >= 0
     arrays["raster_frame"] = of_the_frame(activity, config)[keep].astype(np.uint8)
     arrays["raster_row"] = row[keep].astype(np.uint16)
-    arrays["raster_tick"] = spikes.tick[keep].astype(np.uint16)
-    arrays["raster_layer"] = config.layer[spikes.core[keep]].astype(np.uint16)
+    arrays["raster_tick"] = spikes.tick[keep].astype(np.uint32)
+    arrays["raster_layer"] = config.layer[spikes.core[keep]].astype(np.uint32)
     shown, used = int((row_of >= 0).sum()), int((config.neuron_type >= 0).sum())
     sizes = np.diff(ends, prepend=0)
     share = "all" if shown == used else f"{shown:,} of the {used:,}"
