@@ -84,6 +84,11 @@ class ChipConfig:
         """Ticks from a frame's source tick to the tick in which its last output fires."""
         return int(self.output_latency.max(initial=0))
 
+    def used_targets(self) -> Array:
+        """int32 [N, M]: target_core, and UNCONNECTED of neurons that are unused, whatever target they are given."""
+        found: Array = np.where(self.neuron_type >= 0, self.target_core, np.int32(UNCONNECTED))
+        return found
+
     def arrays(self) -> dict[str, Array]:
         """All arrays by name, neuron type fields as `neuron_types.weights` and so on."""
         found: dict[str, Array] = {}

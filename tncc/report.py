@@ -66,11 +66,12 @@ def partial_sums(program: Program) -> list[dict[str, Any]]:
 
 
 def used_axons(config: ChipConfig) -> Array:
-    """bool [cores, axons]: driven by some neuron or input pin; all of them where spike files are the only input."""
+    """bool [cores, axons]: driven by a used neuron or an input pin; all where spike files are the only input."""
     used = np.full((config.n_cores, config.axons), config.input_pins == 0)
     used[config.input_core, config.input_axon] = True
-    routed = config.target_core >= 0
-    used[config.target_core[routed], config.target_axon[routed]] = True
+    target = config.used_targets()
+    routed = target >= 0
+    used[target[routed], config.target_axon[routed]] = True
     return used
 
 
@@ -90,7 +91,7 @@ def routes_of(program: Program) -> Routes | None:
     config = program.config
     if np.any(config.core_x < 0):
         return None
-    return routes(config.core_x, config.core_y, config.target_core, config.mesh)
+    return routes(config.core_x, config.core_y, config.used_targets(), config.mesh)
 
 
 def _hops(program: Program) -> dict[str, Any]:

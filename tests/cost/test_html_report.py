@@ -12,11 +12,21 @@ import numpy as np
 import pytest
 
 import tncc
+from tncc import traffic
 from tncc.builder import ChipBuilder, Neuron
 from tncc.cost.estimate import Cost, estimate
 from tncc.errors import InputError
 from tncc.html_report import crossbars, html_report
 from tncc.html_report.document import document, pack
+from tncc.tables import layer_rows
+
+ONE_PIN = {
+    "inputs": [{"name": "in", "shape": [1], "first_pin": 0}],
+    "outputs": [{"name": "out", "shape": [1], "first_pin": 0}],
+    "model_inputs": [{"name": "in", "dtype": "float32", "shape": [1]}],
+    "model_outputs": ["out"],
+    "model_output_dtypes": {"out": "float32"},
+}
 
 
 def unpack(packed: dict[str, str]) -> np.ndarray:
@@ -133,16 +143,9 @@ def test_numbers_beyond_16_bits() -> None:
     builder.connect_output(core, 0, 0)
     config = builder.build()
     place = np.array([far], np.int32)
-    metadata = {
-        "inputs": [{"name": "in", "shape": [1], "first_pin": 0}],
-        "outputs": [{"name": "out", "shape": [1], "first_pin": 0}],
-        "model_inputs": [{"name": "in", "dtype": "float32", "shape": [1]}],
-        "model_outputs": ["out"],
-        "model_output_dtypes": {"out": "float32"},
-    }
     for mesh, x, y in (((far + 1, 1, 1, 1), place, 0 * place), ((1, far + 1, 1, 1), 0 * place, place)):
         wide = replace(config, mesh=mesh, core_x=x, core_y=y, layer=place, output_latency=place)
-        program = tncc.Program(wide, metadata)
+        program = tncc.Program(wide, ONE_PIN)
         arrays = document(program, "far", estimate(program, np.zeros((1, 1), np.float32)))["arrays"]
         for name, expected in (("x", x), ("y", y), ("layer", place), ("raster_layer", place)):
             np.testing.assert_array_equal(unpack(arrays[name]), expected)
@@ -152,3 +155,33 @@ def test_numbers_beyond_16_bits() -> None:
 def test_numbers_too_wide_for_the_page() -> None:
     with pytest.raises(TypeError, match="cannot pack int64"):
         pack(np.zeros(3, np.int64))
+
+
+def test_unused_neurons_drive_nothing() -> None:
+    """Targets that unused neurons are given change no number: the reports are those of a chip without them."""
+
+    def chip(stray: bool) -> tncc.Program:
+        builder = ChipBuilder(axons=4, neurons=4, mesh=(8, 8, 1, 1))
+        cores = [builder.core(place=place) for place in ((0, 0), (1, 0), (7, 7))]
+        for core in cores:
+            core.crossbar[:] = True
+            core.neuron([0, 1], Neuron())
+        builder.connect_input(0, cores[0], 0)
+        builder.connect(cores[0], [0, 1], cores[1], [0, 1])
+        builder.connect_output(cores[1], 0, 0)
+        if stray:
+            builder.connect(cores[0], [2, 3], cores[2], [0, 1])
+            builder.connect_output(cores[2], 3, 0)
+        return tncc.Program(builder.build(), ONE_PIN)
+
+    seen = []
+    for program in (chip(stray=False), chip(stray=True)):
+        cost = estimate(program, np.ones((1, 1), np.float32))
+        assert cost.activity is not None
+        found = program.report() | {"file_sha256": None}
+        page = document(program, "chip", cost)
+        page["facts"] = [fact for fact in page["facts"] if fact[0] != "file sha256"]
+        links = (traffic.entries(program), traffic.entries(program, cost.activity))
+        seen.append((found, page, *links, layer_rows(program)))
+    assert seen[0][0]["max_hops"] == 1
+    assert seen[0] == seen[1]

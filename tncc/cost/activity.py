@@ -87,7 +87,7 @@ def measure(program: Program, x: Any, *, engine: str = "auto", threads: int = 1,
     events = (chip.stats.core_synaptic_events - events_before) / ticks
     loads = None
     if config.n_cores and config.core_x.min() >= 0:
-        loads = routes(config.core_x, config.core_y, config.target_core, config.mesh, counts)
+        loads = routes(config.core_x, config.core_y, config.used_targets(), config.mesh, counts)
     fan = np.bincount(config.input_pin, minlength=config.input_pins)
     workload = Workload(
         synaptic_events=(chip.stats.synaptic_events - before[1]) / ticks,
@@ -116,8 +116,9 @@ def incoming_hops(config: ChipConfig, weight: Array) -> Array:
     """float64 [cores]: hops of all that arrives at each core; weight: int [cores, neurons], what each neuron sends."""
     if not config.n_cores or config.core_x.min() < 0:
         return np.zeros(config.n_cores)
-    routed = config.target_core >= 0
+    targets = config.used_targets()
+    routed = targets >= 0
     source, _ = np.nonzero(routed)
-    target = config.target_core[routed]
+    target = targets[routed]
     hops = np.abs(config.core_x[source] - config.core_x[target]) + np.abs(config.core_y[source] - config.core_y[target])
     return np.bincount(target, weights=hops * weight[routed], minlength=config.n_cores)

@@ -39,6 +39,7 @@ def pack(array: Array) -> dict[str, str]:
 def document(program: Program, title: str, cost: Cost) -> dict[str, Any]:
     """The report's data. Raises InputError where the chip is not placed."""
     config, metadata, activity = program.config, program.metadata, cost.activity
+    targets = config.used_targets()
     if config.n_cores and config.core_x.min() < 0:
         raise InputError("the chip's cores have no coordinates: it was not placed", hint="run place-cores on it first")
     layers = program.layers
@@ -49,8 +50,8 @@ def document(program: Program, title: str, cost: Cost) -> dict[str, Any]:
         "layer": config.layer.astype(np.uint32),
         "crossbar_index": config.crossbar_index.astype(np.uint32),
         "inputs": np.bincount(config.input_core, minlength=config.n_cores).astype(np.uint32),
-        "outputs": (config.target_core == OUTPUT).sum(axis=1).astype(np.uint32),
-        **_neighbours(config),
+        "outputs": (targets == OUTPUT).sum(axis=1).astype(np.uint32),
+        **_neighbours(targets),
     }
     maps = _maps(config, activity, arrays)
     crossbars, crossbar = packed_crossbars(config)
@@ -113,8 +114,9 @@ def _maps(config: ChipConfig, activity: Activity | None, arrays: dict[str, Array
     """The heat maps on offer; their values go into `arrays`."""
     axons = used_axons(config)
     ones = np.ones(config.neuron_type.shape, np.int64)
-    static = routes(config.core_x, config.core_y, config.target_core, config.mesh)
-    connections = np.bincount(config.target_core[config.target_core >= 0], minlength=config.n_cores)
+    targets = config.used_targets()
+    static = routes(config.core_x, config.core_y, targets, config.mesh)
+    connections = np.bincount(targets[targets >= 0], minlength=config.n_cores)
     values = {
         "axons": ("Axons used", "axons", axons.sum(axis=1)),
         "neurons": ("Neurons used", "neurons", (config.neuron_type >= 0).sum(axis=1)),
@@ -163,12 +165,12 @@ def _link_grid(config: ChipConfig, loads: Routes) -> Array:
     return grid
 
 
-def _neighbours(config: ChipConfig) -> dict[str, Array]:
+def _neighbours(targets: Array) -> dict[str, Array]:
     """Cores that each core sends to (out_*) and receives from (in_*), with the number of connections: CSR arrays."""
-    n = config.n_cores
-    routed = config.target_core >= 0
+    n = len(targets)
+    routed = targets >= 0
     source, _ = np.nonzero(routed)
-    key, count = np.unique(source * np.int64(n) + config.target_core[routed], return_counts=True)
+    key, count = np.unique(source * np.int64(n) + targets[routed], return_counts=True)
     source, target = np.divmod(key, max(n, 1))
     back = np.lexsort((source, target))
 
