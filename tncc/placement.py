@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import re
 from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
@@ -16,6 +17,7 @@ from tncc.program import Program
 Array = npt.NDArray[Any]
 
 FREE, DEFECT = -1, -2
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -107,7 +109,7 @@ def svg(mesh: Mesh, title: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{full_width}" height="{full_height}" '
         f'viewBox="0 0 {full_width} {full_height}" font-family="sans-serif" font-size="12">',
         f'<rect width="{full_width}" height="{full_height}" fill="#ffffff"/>',
-        f'<text x="{left}" y="26" font-size="16">{escape(title)}</text>',
+        f'<text x="{left}" y="26" font-size="16">{xml_text(title)}</text>',
         f'<rect x="{left}" y="{top}" width="{width * cell}" height="{height * cell}" fill="#e8e8e8"/>',
     ]
     for i in range(total):
@@ -118,8 +120,13 @@ def svg(mesh: Mesh, title: str) -> str:
     for i, (fill, text) in enumerate(entries):
         y = top + 18 * i
         out.append(f'<rect x="{legend_x}" y="{y}" width="12" height="12" fill="{fill}"/>')
-        out.append(f'<text x="{legend_x + 20}" y="{y + 10}">{escape(text)}</text>')
+        out.append(f'<text x="{legend_x + 20}" y="{y + 10}">{xml_text(text)}</text>')
     return "\n".join([*out, "</svg>", ""])
+
+
+def xml_text(text: str) -> str:
+    """`text` as an XML document can hold it: characters that are none in XML become escapes like \\x1b."""
+    return escape(_NOT_XML.sub(lambda found: found[0].encode("unicode_escape").decode(), text))
 
 
 def squares(mask: Array, left: int, top: int, cell: int, gap: int = 0) -> str:

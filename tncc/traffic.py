@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import escape
 
 import numpy as np
 import numpy.typing as npt
 
 from tncc.errors import InputError
 from tncc.ir.routing import Routes, port_loads
-from tncc.placement import chip_borders, squares
+from tncc.placement import chip_borders, squares, xml_text
 from tncc.program import Program
 from tncc.report import routes_of
 
@@ -133,7 +132,7 @@ def svg(program: Program, title: str, activity: Activity | None = None) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left * 2 + width * cell}" '
         f'height="{top + height * cell + 40}" font-family="sans-serif" font-size="12">',
         '<rect width="100%" height="100%" fill="#ffffff"/>',
-        f'<text x="{left}" y="26" font-size="16">{escape(title)}: link loads</text>',
+        f'<text x="{left}" y="26" font-size="16">{xml_text(title)}: link loads</text>',
     ]
     levels = np.ceil(load / most * 16).astype(int)
     for level in range(17):

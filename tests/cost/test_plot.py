@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Iterator
 from typing import Any
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import numpy as np
@@ -14,7 +15,7 @@ mpl.use("Agg")
 from matplotlib import pyplot
 
 import tncc
-from tncc import plot
+from tncc import placement, plot, traffic
 from tncc.cost.activity import measure
 from tncc.errors import InputError
 from tncc.runtime.engine_numpy import NumpyEngine
@@ -95,3 +96,13 @@ def test_notebook_shows_picture_and_layers(program: tncc.Program) -> None:
     assert html.count("<svg") == 1
     for layer in program.metadata["layers"]:
         assert layer["name"] in html
+
+
+def test_names_that_xml_cannot_hold(program: tncc.Program) -> None:
+    """Control characters, halves of surrogate pairs and the like are shown as escapes; all else is itself."""
+    name = "conv\x1b[1m\x00\x7f <&> \ud800\ufffe é😀"
+    layers = [layer | {"name": name} for layer in program.metadata["layers"]]
+    named = tncc.Program(program.config, program.metadata | {"layers": layers})
+    for document in (placement.svg(placement.mesh_of(named), name), traffic.svg(named, name)):
+        texts = [element.text or "" for element in ElementTree.fromstring(document).iter("{*}text")]
+        assert texts[0].startswith("conv\\x1b[1m\\x00\x7f <&> \\ud800\\ufffe é😀")
