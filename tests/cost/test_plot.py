@@ -104,5 +104,5 @@ def test_names_that_xml_cannot_hold(program: tncc.Program) -> None:
     layers = [layer | {"name": name} for layer in program.metadata["layers"]]
     named = tncc.Program(program.config, program.metadata | {"layers": layers})
     for document in (placement.svg(placement.mesh_of(named), name), traffic.svg(named, name)):
-        texts = [element.text or "" for element in ElementTree.fromstring(document).iter("{*}text")]
+        texts = [element.text or "" for element in ElementTree.fromstring(document).findall(".//{*}text")]
         assert texts[0].startswith("conv\\x1b[1m\\x00\x7f <&> \\ud800\\ufffe é😀")
