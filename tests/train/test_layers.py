@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -183,3 +184,33 @@ def test_freezing_changes_no_decision_whatever_the_statistics() -> None:
     for keep in (False, True):
         with torch.no_grad():
             assert torch.equal(freeze(model, keep_batch_norm=keep)(x), model(x))
+
+
+class Twice(nn.Module):
+    """The same layer, normalisation and activation two times, under two names each, outside nn.Sequential."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.norm, self.spike = TrinaryLinear(24, 24), BatchNorm(24), SpikingActivation()
+        self.again, self.norm_again, self.spike_again = self.layer, self.norm, self.spike
+        self.last = TrinaryLinear(24, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.spike(self.norm(self.layer(x)))
+        return self.last(self.spike_again(self.norm_again(self.again(x))))
+
+
+@pytest.mark.parametrize("exporter", ["dynamo", "legacy"])
+def test_modules_under_several_names(tmp_path: Path, exporter: str) -> None:
+    """Each is replaced under all of its names, so that no trinarisation is left in the file."""
+    model = train_a_little(Twice(), (24,))
+    frozen = freeze(model)
+    assert frozen.layer is frozen.again and frozen.norm is frozen.norm_again
+    assert not any(isinstance(m, (TrinaryLinear, BatchNorm, SpikingActivation)) for m in frozen.modules())
+    export(model, tmp_path / "model.onnx", (24,), exporter=exporter)
+    operators = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
+    assert operators <= {"MatMul", "Gemm", "BatchNormalization", "Constant", "Identity", "GreaterOrEqual", "Cast"}
+    x = torch.randint(0, 2, (99, 24)).float()
+    (scores,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"input": x.numpy()})
+    with torch.no_grad():
+        assert np.array_equal(scores, model(x).numpy())

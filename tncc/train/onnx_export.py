@@ -22,6 +22,8 @@ from tncc.frontends.onnx.load import OPSETS
 from tncc.train.layers import BatchNorm, SpikingActivation, Transduction, TrinaryConv2d, TrinaryLinear
 from tncc.train.loop import scores_of_one
 
+_LAYERS = (Transduction, TrinaryConv2d, TrinaryLinear)
+_FROZEN = (*_LAYERS, BatchNorm, SpikingActivation)
 INPUT_GRID = 256.0  # inputs that are multiples of 1 / 256 make the transduction's sums exact
 
 
@@ -42,8 +44,9 @@ def export(
     """Writes `model` as ONNX with one input "input" [batch, *input_shape] and one output "output".
 
     Args:
-        model: a module; every BatchNorm of tncc.train follows its Transduction, TrinaryConv2d or TrinaryLinear in the
-            same nn.Sequential.
+        model: a module. A Transduction, TrinaryConv2d or TrinaryLinear, its BatchNorm and a SpikingActivation in a row
+            in one nn.Sequential decide exactly. Elsewhere (behind a sum of layers, called by a forward of one's own) a
+            BatchNorm is exported as it is, and the compiler refuses it where the rounding of float32 decides.
         path: the file; it is replaced in one step.
         input_shape: of one frame, without the batch dimension.
         exporter: "dynamo" or "legacy": which of PyTorch's two.
@@ -117,18 +120,17 @@ def freeze(model: nn.Module, *, keep_batch_norm: bool = False) -> nn.Module:
     frozen = copy.deepcopy(model).cpu().float().eval()
     for parameter in frozen.parameters():
         parameter.requires_grad_(False)
-    if isinstance(frozen, (Transduction, TrinaryConv2d, TrinaryLinear, BatchNorm)):
+    if isinstance(frozen, (*_LAYERS, BatchNorm)):
         raise InputError("a single layer cannot be exported", hint="wrap it in nn.Sequential")
     for sequence in [m for m in frozen.modules() if isinstance(m, nn.Sequential)]:
         _freeze_sequence(sequence, keep_batch_norm)
+    plain: dict[nn.Module, nn.Module] = {}  # a module that stands in several places stays one
     for parent in list(frozen.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, (Transduction, TrinaryConv2d, TrinaryLinear)):
-                setattr(parent, name, _plain(child))
-            elif isinstance(child, BatchNorm):
-                setattr(parent, name, _plain_batch_norm(child))
-            elif isinstance(child, SpikingActivation):
-                setattr(parent, name, _Spikes())
+        for name, child in parent._modules.items():  # named_children names each but once
+            if isinstance(child, _FROZEN):
+                if child not in plain:
+                    plain[child] = _plain(child)
+                parent._modules[name] = plain[child]
     return frozen
 
 
@@ -137,14 +139,10 @@ def _freeze_sequence(sequence: nn.Sequential, keep_batch_norm: bool) -> None:
     names = list(sequence._modules)
     for first, second, third in zip(names, names[1:], names[2:], strict=False):
         layer, norm, spike = sequence._modules[first], sequence._modules[second], sequence._modules[third]
-        if not (
-            isinstance(layer, (Transduction, TrinaryConv2d, TrinaryLinear))
-            and isinstance(norm, BatchNorm)
-            and isinstance(spike, SpikingActivation)
-        ):
+        if not (isinstance(layer, _LAYERS) and isinstance(norm, BatchNorm) and isinstance(spike, SpikingActivation)):
             continue
         step = 1.0 / (Transduction.GRID * INPUT_GRID) if isinstance(layer, Transduction) else 1.0
-        plain = _plain(layer)
+        plain = _plain_layer(layer)
         threshold = _threshold(layer, norm, step) - step / 2
         if keep_batch_norm and not isinstance(layer, Transduction):
             kept = _plain_batch_norm(norm)
@@ -184,7 +182,14 @@ def _deviation(norm: BatchNorm) -> Tensor:
     return torch.sqrt(norm.running_var.double() + norm.eps)
 
 
-def _plain(layer: nn.Module) -> nn.Module:
+def _plain(module: nn.Module) -> nn.Module:
+    """The plain module that computes what one of _FROZEN does in eval mode."""
+    if isinstance(module, SpikingActivation):
+        return _Spikes()
+    return _plain_batch_norm(module) if isinstance(module, BatchNorm) else _plain_layer(module)
+
+
+def _plain_layer(layer: nn.Module) -> nn.Module:
     weight = layer.weight()
     if isinstance(layer, TrinaryLinear):
         linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
