@@ -142,6 +142,25 @@ def test_check_semantics() -> None:
         run(Do(lambda m: wrong), check_semantics=True, module=example())
 
 
+def test_what_later_passes_say_goes_before_a_change_of_meaning() -> None:
+    """A sum regrouped in float32 is refused, or marked, by fold-thresholds; that is the error to show."""
+
+    def refuse(module: Module) -> Module:
+        raise CompileError("rounding decides")
+
+    def mark(module: Module) -> Module:
+        return replace(module, approximations=("rounded",))
+
+    refuses = named(Do, name="refuses")(refuse)
+    with pytest.raises(CompileError, match=r"^rounding decides$"):
+        run(Do(flip), Do(), refuses, check_semantics=True)
+    with pytest.raises(CompileError, match=r"^do changes what the network computes"):
+        run(Do(flip), Do(), refuses, check_semantics=True, stop_after="do")
+    marked = run(Do(flip), named(Do, name="mark")(mark), check_semantics=True)
+    assert marked.semantics == {"do": "not exact: rounded", "mark": "not exact: rounded"}
+    assert list(marked.seconds) == ["do", "mark"]
+
+
 def test_check_semantics_says_what_it_cannot_compare() -> None:
     host = parse('nn.graph @g { input %x : real[2] %y = host_op(%x) {op_type = "T"} : real[2] loc("S") return %y }')
     semantics = run(Do(), check_semantics=True, module=host).semantics
