@@ -85,12 +85,14 @@ class Decisions:
         self.wiring = self._wiring()
         self.refine = np.zeros(self.channels, bool)
         unsure = self._decide()
-        if unsure:
+        if unsure and self._can_refine(min(unsure)):
             # the cheap bounds leave a doubt; first one channel tightly: where that settles nothing, the rest is no use
             self.refine[min(unsure)] = True
-            if min(unsure) not in self._decide():
+            tighter = self._decide()
+            if min(unsure) not in tighter and len(unsure) > 1:
                 self.refine[list(unsure)] = True
-            unsure = self._decide()
+                tighter = self._decide()
+            unsure = tighter
         self.unsure = unsure
         self._threshold()
 
@@ -111,14 +113,24 @@ class Decisions:
             return low, high
         return weight_bounds(weight)
 
+    def _can_refine(self, channel: int) -> bool:
+        """Whether there are tighter bounds than the cheap ones to be had for a channel."""
+        if self.pooled is not None:
+            return True
+        source = self._model_sums(np.zeros(1, np.int64))
+        return bool(np.broadcast_to(source.can_refine, (1, *self.frame))[0, channel].any())
+
     def _model_sums(self, sums: Array) -> WeightedSum:
         """What the source model adds up where the inputs that spike have weights that sum to `sums` [n]."""
-        n, low, high = sums.reshape(-1, 1, 1, 1), self.lowest[None], self.highest[None]
-        n, plus, minus = np.broadcast_to(n, (n.size, *self.frame)), high, -low
-        if isinstance(self.layer, SignConv2d):
-            # every input adds a term, +weight or -weight: a sum of n leaves (high + low) - n for the others
-            n, plus, minus = 2 * n - (high + low), high - low, high - low
+        low, high, n = self.lowest[None], self.highest[None], self._model_integers(sums)
+        plus, minus = (high - low, high - low) if isinstance(self.layer, SignConv2d) else (high, -low)
         return WeightedSum.of(self.layer, n, plus, minus, self.refine)
+
+    def _model_integers(self, sums: Array) -> Array:
+        """int64 [n, *frame]: the source model's own integers where `sums` [n] are ours."""
+        n = np.broadcast_to(sums.reshape(-1, 1, 1, 1), (sums.size, *self.frame))
+        # of signs every input adds a term, +weight or -weight: a sum of n leaves (high + low) - n for the others
+        return 2 * n - (self.highest + self.lowest)[None] if isinstance(self.layer, SignConv2d) else n
 
     def _is_alike_everywhere(self) -> bool:
         """Whether no op of the cone tells one position of a channel from another."""
@@ -224,7 +236,8 @@ class Decisions:
             unsure = np.broadcast_to((result.low != result.high) | result.unknown, value.shape) & reachable
             at_all = np.argwhere(unsure)
             for c, i in zip(*np.unique(channel[tuple(at_all.T[1:])], return_index=True), strict=True):
-                doubts.setdefault(int(c), self._shown(sums[at_all[i, 0]], tuple(at_all[i, 1:])))
+                if int(c) not in doubts:
+                    doubts[int(c)] = self._shown(sums[at_all[i, 0]], tuple(at_all[i, 1:]))
         return doubts
 
     def _channel_of_elements(self) -> Array:
@@ -237,8 +250,7 @@ class Decisions:
 
     def _shown(self, n: int, at: tuple[int, ...]) -> int:
         """The integer sum that the source model has at an element of the result where n is ours."""
-        sums = np.broadcast_to(self._model_sums(np.array([n])).n, (1, *self.frame))
-        return int(sums.reshape(-1)[self.wiring[at]])
+        return int(self._model_integers(np.array([n])).reshape(-1)[self.wiring[at]])
 
     def _threshold(self) -> None:
         """Reads sign [out] and threshold (the layer's frame) off the decisions."""

@@ -85,6 +85,12 @@ class WeightedSum:
             refine=refine.reshape(column),
         )
 
+    @property
+    def can_refine(self) -> Array:
+        """bool: where `refine` may make a difference; with biases it may still make none."""
+        found: Array = (self.tolerance == 0) & ((self.plus + 1) * (self.minus + 1) <= 2 * MAX_TABLE)
+        return found
+
     def bounds(self, biases: Biases) -> tuple[Array, Array]:
         """Bounds of scale * n + biases over all orders in which the terms and the biases can be added.
 
@@ -101,7 +107,7 @@ class WeightedSum:
         error = np.where(never_rounds, 0.0, error)
         low, high = exact - error, exact + error
         table = (self.plus + 1) * (self.minus + 1) << min(biases.count, MAX_BIASES)
-        tabled = (self.tolerance == 0) & (table <= 2 * MAX_TABLE) & (biases.count <= MAX_BIASES)
+        tabled = self.can_refine & (table <= 2 * MAX_TABLE) & (biases.count <= MAX_BIASES)
         if np.any(self.refine & tabled & ~never_rounds):
             self._tighten(self.refine & tabled, biases.apart, low, high)
         overflows = total * (1 + 4 * UNIT) > LARGEST

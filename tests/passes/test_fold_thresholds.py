@@ -19,6 +19,7 @@ from tncc.ir.graph import Graph
 from tncc.ir.infer import infer_domains
 from tncc.ir.interpreter import run
 from tncc.ir.verify import verify
+from tncc.passes.decisions import Decisions
 from tncc.passes.fold_thresholds import FoldThresholds
 from tncc.passes.manager import run_pipeline
 from tncc.passes.weighted_sum import summation_extremes
@@ -202,6 +203,21 @@ def test_a_decision_within_rounding_error_is_refused() -> None:
         "  hint: shift the threshold by half a step, or use weights of magnitude 1 or a power of two, or decide as "
         "written: --rounding nearest (fold-thresholds{rounding=nearest})"
     )
+
+
+@pytest.mark.parametrize(("pairs", "channels", "times"), [(3, 1, 2), (3, 2, 2), (300, 1, 1), (300, 2, 1)])
+def test_doubts_are_looked_at_again_only_where_that_may_settle_them(
+    monkeypatch: pytest.MonkeyPatch, pairs: int, channels: int, times: int
+) -> None:
+    """Once for the cheap bounds, once for the tight ones of one channel, where sums are few enough for those."""
+    decided: list[Decisions] = []
+    decide = Decisions._decide
+    monkeypatch.setattr(Decisions, "_decide", lambda self: decided.append(self) or decide(self))
+    build = start((2 * pairs, 1, 1))
+    sums = layer(build, np.repeat(row(*[1, -1] * pairs), channels, axis=0), 0.1)
+    with pytest.raises(CompileError, match="at the integer sum 0 the model's float32 rounding decides"):
+        fold(finish(build, binary(build, "ge", sums, 0.0, "y")))
+    assert len(decided) == times
 
 
 def test_nearest_decides_as_written_and_says_so() -> None:
