@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,14 @@ from tncc.ir.interpreter import rewire, weight_bounds, weighted_sum
 from tncc.ir.location import Location
 from tncc.ir.ops import WIRING, AveragePool2d, Constant, Op, SignConv2d, TrinaryConv2d
 from tncc.passes.merge_sums import why_apart
-from tncc.passes.pooled_sums import ELEMENTS, PooledSums
+from tncc.passes.pooled_sums import PooledSums
 from tncc.passes.rounding import Interval, bounded_sum, carried, constant, step
 from tncc.passes.weighted_sum import WeightedSum
 
 Array = npt.NDArray[Any]
 
 MAX_DECISIONS = 1 << 28  # of a layer
+AT_ONCE = 1 << 18  # of these: what is computed on the way stays in the caches
 
 
 def source_of(graph: Graph, op: Op, chip: Chip) -> TrinaryConv2d | PooledSums:
@@ -122,9 +124,14 @@ class Decisions:
 
     def _model_sums(self, sums: Array) -> WeightedSum:
         """What the source model adds up where the inputs that spike have weights that sum to `sums` [n]."""
-        low, high, n = self.lowest[None], self.highest[None], self._model_integers(sums)
+        return replace(self._terms, n=self._model_integers(sums), refine=self.refine.reshape(1, -1, 1, 1))
+
+    @cached_property
+    def _terms(self) -> WeightedSum:
+        """What all of `_model_sums` have in common; telling it from the weights takes long."""
+        low, high, none = self.lowest[None], self.highest[None], np.zeros((1, *self.frame), np.int64)
         plus, minus = (high - low, high - low) if isinstance(self.layer, SignConv2d) else (high, -low)
-        return WeightedSum.of(self.layer, n, plus, minus, self.refine)
+        return WeightedSum.of(self.layer, none, plus, minus, self.refine)
 
     def _model_integers(self, sums: Array) -> Array:
         """int64 [n, *frame]: the source model's own integers where `sums` [n] are ours."""
@@ -180,7 +187,7 @@ class Decisions:
     def _evaluations(self) -> Iterator[tuple[Array, Interval]]:
         """(sums, results) for all sums from the lowest to the highest that any channel has, ascending, in chunks."""
         everything = np.arange(int(self.lowest.min()), int(self.highest.max()) + 1)
-        chunk = max(1, ELEMENTS // int(np.prod(self.frame)))
+        chunk = max(1, AT_ONCE // int(np.prod(self.frame)))
         for start in range(0, everything.size, chunk):
             sums = everything[start : start + chunk]
             source = self._model_sums(sums)
