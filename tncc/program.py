@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tncc.session import Data, Results, Session
 
 
+MOST_LAYERS = 1 << 20  # of a file that does not name them
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Program:
     """What `tncc.compile` returns and a .tnbin file holds. Two are equal where their files are, byte for byte.
@@ -132,8 +135,9 @@ def check_metadata(metadata: dict[str, Any], config: ChipConfig) -> None:
         for key in ("name", "kind", "location"):
             str.encode(layer[key])
         layer.get("note", {}).keys()
-    if "layers" in metadata and int(config.layer.max(initial=-1)) >= len(layers):
-        raise ValueError(f"a core belongs to layer {config.layer.max()} of {len(layers)}")
+    count = len(layers) if "layers" in metadata else MOST_LAYERS
+    if int(config.layer.max(initial=-1)) >= count:
+        raise ValueError(f"a core belongs to layer {config.layer.max()} of {count}")
     mesh_x, mesh_y, chips_x, chips_y = config.mesh
     for x, y in metadata.get("defects", []):
         if not (_count(x) < mesh_x * chips_x and _count(y) < mesh_y * chips_y):

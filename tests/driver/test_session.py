@@ -15,6 +15,7 @@ import onnxruntime
 import pytest
 
 import tncc
+from tncc.builder import ChipBuilder, Neuron
 from tncc.runtime import tnbin
 from tncc.session import Session
 
@@ -235,3 +236,18 @@ def test_malformed_metadata_is_one_error(program: tncc.Program, tmp_path: Path, 
     tncc.Program(program.config, program.metadata | change, program.prefix, program.suffix).save(path)
     with pytest.raises(tncc.FormatError, match=r"chip\.tnbin: the metadata is malformed"):
         tncc.load(path)
+
+
+def test_layers_that_no_memory_could_list(tmp_path: Path) -> None:
+    """A chip made by hand names no layers: its file may number one core's beyond all that could be shown."""
+    builder = ChipBuilder(axons=1, neurons=1)
+    builder.core().neuron(0, Neuron())
+    config = builder.build()
+    for number, fits in ((1000, True), (2**31 - 2, False)):
+        program = tncc.Program(dataclasses.replace(config, layer=np.array([number], np.int32)), {})
+        program.save(tmp_path / "chip.tnbin")
+        if fits:
+            assert len(tncc.load(tmp_path / "chip.tnbin").layers) == number + 1
+        else:
+            with pytest.raises(tncc.FormatError, match="a core belongs to layer 2147483646 of 1048576"):
+                tncc.load(tmp_path / "chip.tnbin")
