@@ -196,7 +196,7 @@ TN_FN static INLINE answers add_blocks(const uint64_t *rows, const uint16_t *ind
     return top;
 }
 
-/* Where every weight is 1 or -1, as in a trinary network: one segment, of plane 0. */
+/* Where every weight is 1 or -1, as in a trinary network: one segment, of plane 0, whose head tells nothing new; or none. */
 TN_FN static INLINE lanes evaluate_plain(const uint64_t *rows, const tn_class *class, const uint16_t *start)
 {
     int fours = class->fours, n_high = class->n_high;

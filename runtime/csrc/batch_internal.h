@@ -20,14 +20,14 @@ enum {
 
 /* How one class counts: fires where start + literals >= 2^top, bit `top` of the sum. */
 typedef struct {
-    uint32_t stream;    /* into the program's literals: the start's planes 0..top, 32 bits each, all 0 or all 1, then per segment {plane, groups of four,
-                           literals ...} */
+    uint32_t stream;    /* into the program's literals: the start's planes 0..top, 32 bits each, all 0 or all 1, then
+                           per segment {plane, groups of four, literals ...}; without segments two more zeros */
     uint16_t copies;    /* neurons in the class */
     uint16_t fours;     /* groups of four literals, in all segments */
     uint8_t number;     /* of the class within the core */
     uint8_t top;        /* at least 4 */
-    uint8_t n_segments;
-    uint8_t n_high;     /* top - 4 where there is one segment, of plane 0; else TN_WEIGHTED */
+    uint8_t n_segments; /* 0: fires always or never */
+    uint8_t n_high;     /* top - 4 where there is no segment or one, of plane 0: at most 4; else TN_WEIGHTED */
 } tn_class;
 
 /* What cores with equal crossbars, types and wiring of equal inputs share. */
@@ -36,7 +36,7 @@ typedef struct {
     size_t classes;  /* into tn_batch_tables.classes */
     size_t literals; /* into tn_batch_tables.literals */
     size_t fan_out;  /* into tn_batch_tables.fan_out: synapses on used neurons, a row */
-    uint64_t work;   /* literals to add */
+    uint64_t work;   /* length of all streams: about how long it takes */
 } tn_program;
 
 typedef struct {

@@ -37,6 +37,7 @@ typedef struct __attribute__((may_alias)) {
 
 #include "batch_adders.h"
 
+/* A class's spike train. Beyond the chunks that hold the block's ticks it is not computed: there, as in all rows, anything. */
 TN_FN static INLINE row evaluate_class(const row *rows, const tn_class *class, const uint16_t *stream, int chunks)
 {
     row found;
@@ -153,7 +154,8 @@ TN_FN static INLINE void emit_all(const tn_block *block, const row *words, uint3
         emit(block, words, signal, block->tables->signal_row[signal], block->tables->signal_delay[signal]);
 }
 
-/* Starts loading up to `most` rows that a core will soon read, from *at on. (Forced inline, as all here: the compiler
+/* Starts loading the next `pairs` pairs of rows that a core will soon read, from *at on, unless that has come to the end: up to
+ * one class's pairs go past it, to what tn_batch_find_programs leaves room for. (Forced inline, as all here: the compiler
  * drops calls of a function that seems to do nothing.) */
 TN_FN static INLINE void prefetch_rows(const tn_block *block, const uint32_t **at, const uint32_t *end, int pairs)
 {

@@ -197,8 +197,10 @@ tn_error tn_batch_find_programs(tn_batch_build_state *b)
     b->seen_row = calloc(out->n_signals + 1, sizeof *b->seen_row);
     if (!b->seen_core || !b->seen_row)
         return TN_ERROR_MEMORY;
+    size_t most = 0; /* signals that one core reads */
     for (size_t c = 0; c < chip->n_cores; c++) {
         uint64_t rows[TN_AXONS][TN_NEURON_WORDS];
+        size_t before = b->row_signals.count;
         tn_program_key key = {.axon_types = chip->axon_types_index[c], .shape = b->shape_of[c]};
         uint16_t n_rows;
         tn_chip_rows(chip, c, rows);
@@ -206,6 +208,8 @@ tn_error tn_batch_find_programs(tn_batch_build_state *b)
         tn_error error = find_rows(b, c, rows, key.row_of_axon, &n_rows);
         if (error)
             return error;
+        if (b->row_signals.count - before > most)
+            most = b->row_signals.count - before;
         size_t known = b->program_keys.count, number = tn_intern_add(&b->program_keys, &key);
         if (number == SIZE_MAX)
             return TN_ERROR_MEMORY;
@@ -217,9 +221,11 @@ tn_error tn_batch_find_programs(tn_batch_build_state *b)
     if (!last)
         return TN_ERROR_MEMORY;
     *last = (uint32_t)b->row_signals.count;
-    uint32_t *one_more = tn_vector_add(&b->row_signals, 1); /* the kernels look ahead by pairs */
-    if (!one_more)
+    /* The kernels look ahead in n / (2 classes) + 1 pairs a class, n the signals of the core they look at, and see its end
+     * only between classes: up to n + 1 too many. */
+    uint32_t *ahead = tn_vector_add(&b->row_signals, most + 1);
+    if (!ahead)
         return TN_ERROR_MEMORY;
-    *one_more = 0;
+    memset(ahead, 0, (most + 1) * sizeof *ahead);
     return TN_OK;
 }

@@ -5,7 +5,10 @@
 #include <sched.h>
 #include <stdlib.h>
 
-enum { SPINS = 2000 };
+enum {
+    SPINS = 2000,
+    STACK_BYTES = 1 << 20, /* a kernel takes 140 KiB of it; what threads get by default may be 128, as with musl */
+};
 
 static void pause_briefly(void)
 {
@@ -60,6 +63,17 @@ static void *enter(void *argument)
     return NULL;
 }
 
+static int start(worker *w)
+{
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes))
+        return -1;
+    int failed = pthread_attr_setstacksize(&attributes, STACK_BYTES) ||
+                 pthread_create(&w->thread, &attributes, enter, w);
+    pthread_attr_destroy(&attributes);
+    return failed;
+}
+
 tn_error tn_threads_run(size_t count, void (*work)(void *argument, size_t thread), void *argument)
 {
     if (count <= 1) {
@@ -73,7 +87,7 @@ tn_error tn_threads_run(size_t count, void (*work)(void *argument, size_t thread
     size_t started = 0;
     for (; started < count - 1; started++) {
         workers[started] = (worker){&g, started + 1, 0};
-        if (pthread_create(&workers[started].thread, NULL, enter, &workers[started]))
+        if (start(&workers[started]))
             break;
     }
     int all = started == count - 1;

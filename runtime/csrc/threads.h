@@ -16,7 +16,8 @@ typedef struct {
 /* Returns when all threads have called it. Everything written before by any thread is visible after. */
 void tn_barrier_wait(tn_barrier *barrier);
 
-/* Calls work(argument, i) for i in 0..count - 1, each on its own thread (0 on the caller's), and waits for all.
+/* Calls work(argument, i) for i in 0..count - 1, each on its own thread (0 on the caller's; the others have 1 MiB of
+ * stack), and waits for all.
  * TN_ERROR_THREAD where a thread cannot be started: then no work has been done. */
 tn_error tn_threads_run(size_t count, void (*work)(void *argument, size_t thread), void *argument);
 
