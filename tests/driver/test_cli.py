@@ -273,11 +273,20 @@ def test_nothing_half_written_stays(chip_path: Path, tmp_path: Path, number: int
     folder.mkdir()
     command = [sys.executable, "-m", "tncc", "run", chip_path, "--input", tmp_path / "x.npy", "-o", folder / "y.npy"]
     command += ["--engine", "numpy"]  # hours of work: it has not ended when the signal comes, however late that is
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # a background job of a shell, as these tests may be, ignores interrupts, and so would what it starts
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
         while not list(folder.iterdir()) and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(number)
         assert (process.wait(timeout=60), list(folder.iterdir())) == (code, [])
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_data_files_that_cannot_be_read(cli, chip_path: Path, images: np.ndarray, tmp_path: Path) -> None:
