@@ -125,7 +125,9 @@ static int compare_classes(const void *left, const void *right)
 static tn_error order_literals(tn_batch_build_state *b, const tn_program *program, tn_class *classes, const uint32_t *begin)
 {
     size_t n = b->literals.count - program->literals;
-    uint16_t *literals = (uint16_t *)b->literals.items + program->literals, *old = malloc((n + 1) * sizeof *old);
+    if (!n) /* no classes, and maybe no memory for literals yet */
+        return TN_OK;
+    uint16_t *literals = (uint16_t *)b->literals.items + program->literals, *old = malloc(n * sizeof *old);
     if (!old)
         return TN_ERROR_MEMORY;
     memcpy(old, literals, n * sizeof *old);

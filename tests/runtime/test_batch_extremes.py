@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -201,3 +202,16 @@ def test_an_empty_chip(variant: str) -> None:
     engine = BatchEngine(config, threads=2, variant=variant)
     assert engine.run(1100).outputs.shape == (1100, 0)
     assert engine.tick == 1100 and engine.stats.spikes == 0
+
+
+@pytest.mark.parametrize("variant", list(_native.variants()))
+def test_cores_without_neurons(variant: str) -> None:
+    crossbars, pins = np.ones((2, 3, 2), np.bool_), np.arange(6).reshape(2, 3)
+    config = chip(crossbars, np.ones((2, 2, 4)), np.ones((2, 2)), pins)
+    config.neuron_type[0] = -1
+    for unused in (config, replace(config, neuron_type=np.full((2, 2), -1, np.int32))):
+        engine = BatchEngine(unused, variant=variant)
+        outputs = engine.run(70, np.ones((70, 6), np.bool_)).outputs
+        fires = unused.neuron_type.ravel() >= 0
+        assert np.array_equal(outputs[1:], np.broadcast_to(fires, (69, 4))) and not outputs[0].any()
+        assert engine.stats.core_synaptic_events.tolist() == [0, 69 * 6 * bool(fires.any())]
