@@ -12,7 +12,7 @@
 enum {
     TN_ROW_WORDS = 16,
     TN_ROW_TICKS = 64 * TN_ROW_WORDS,
-    TN_LITERALS = 2 * TN_AXONS + 2, /* 2 r: row r; 2 r + 1: its complement; after the last row: zeros, ones */
+    TN_LITERALS = 2 * TN_AXONS + 1, /* 2 r: row r; 2 r + 1: its complement; after the last row: zeros */
     TN_PINS_A_JOB = 1024,
     TN_WEIGHTED = 255,
     TN_COUNTER_PLANES = 20,         /* 256 axons of weight 255, and room for the threshold */

@@ -84,7 +84,7 @@ typedef struct {
     row sampled;
 } gathered;
 
-/* Rows first to first + n - 1 of a core (n is known when compiling) and their complements. All are read before any is
+/* The next n of a core's rows (n is known when compiling) and their complements. All are read before any is
  * written: a load waits for an earlier store to another address that differs by a multiple of 4096. */
 TN_FN static INLINE void gather_some(const tn_block *block, const uint32_t *begin, const uint64_t *fan_out, row *rows, int n,
                                      gathered *sums)
@@ -117,7 +117,6 @@ TN_FN static INLINE void gather(const tn_block *block, const tn_batch_core *core
     for (; r < program->n_rows; r++)
         gather_some(block, begin + r, fan_out + r, rows + 2 * r, 1, &sums);
     memset(&rows[2 * program->n_rows], 0, sizeof *rows);
-    memset(&rows[2 * program->n_rows + 1], 255, sizeof *rows);
     result->events = tally_total(&sums.events);
     *(row *)result->sampled_events = sums.sampled;
 }
@@ -220,11 +219,11 @@ TN_FN static void evaluate_core(const tn_block *block, size_t c, size_t next, tn
     const tn_batch_core *later = &tables->cores[next];
     const uint32_t *begin = tables->row_begin + later->first_row, *soon = tables->row_signals + begin[0],
                    *soon_end = tables->row_signals + begin[tables->programs[later->program].n_rows];
-    int prefetches = program->n_classes ? (int)(soon_end - soon) / (2 * program->n_classes) + 1 : 0;
+    int pairs = program->n_classes ? (int)(soon_end - soon) / (2 * program->n_classes) + 1 : 0;
     for (int left = program->n_classes, n; left; left -= n, emission += n) {
         n = left < TOGETHER ? left : TOGETHER;
         for (int k = 0; k < n; k++, class++) {
-            prefetch_rows(block, &soon, soon_end, prefetches);
+            prefetch_rows(block, &soon, soon_end, pairs);
             prefetch_written(block, &emission[k]);
             found[k] = evaluate_class(rows, class, literals + class->stream, chunks);
             if (result->fired)

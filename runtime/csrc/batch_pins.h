@@ -127,7 +127,7 @@ TN_FN static INLINE void unpack_tick(uint8_t *to, const pin_tile *tiles, size_t 
 }
 
 /* memcpy past the caches: what is written is not read here, and would push out what is. */
-TN_FN static INLINE void stream(uint8_t *to, const uint8_t *from, size_t n)
+TN_FN static INLINE void copy_past_caches(uint8_t *to, const uint8_t *from, size_t n)
 {
     size_t head = -(uintptr_t)to % sizeof(TN_V);
     if (head > n)
@@ -156,7 +156,7 @@ TN_FN static void write_outputs(const tn_block *block, uint8_t *outputs, size_t 
         for (size_t tick = 0; tick < ticks; tick++) {
             uint8_t line[TN_PINS_A_JOB] __attribute__((aligned(64)));
             unpack_tick(line, tiles, n, tick);
-            stream(outputs + (begin + tick) * all + first, line, n);
+            copy_past_caches(outputs + (begin + tick) * all + first, line, n);
         }
     }
     TN_STREAMED();

@@ -38,7 +38,8 @@ static tn_error find_rows(tn_batch_build_state *b, size_t c, const uint64_t rows
     return TN_OK;
 }
 
-/* Appends {plane, groups of four, literals} for the rows whose |weight| has bit `plane`; 1 where there are any, -1 no memory. */
+/* Appends {plane, groups of four, literals} for the rows whose |weight| has bit `plane`, if there are any; returns the
+ * groups, -1: no memory. */
 static int add_segment(tn_batch_build_state *b, const int32_t *weight, uint16_t n_rows, int plane)
 {
     uint16_t found[TN_AXONS + 8];
@@ -58,7 +59,7 @@ static int add_segment(tn_batch_build_state *b, const int32_t *weight, uint16_t 
     to[0] = (uint16_t)plane;
     to[1] = (uint16_t)(n / 4);
     memcpy(to + 2, found, (size_t)n * sizeof *found);
-    return 1;
+    return n / 4;
 }
 
 /* Appends the counter's start value, plane by plane: 32 bits each, all 0 or all 1. */
@@ -101,10 +102,9 @@ static tn_error add_class(tn_batch_build_state *b, const tn_program *program, tn
         int added = add_segment(b, weight, program->n_rows, plane);
         if (added < 0)
             return TN_ERROR_MEMORY;
-        class->n_segments = (uint8_t)(class->n_segments + added);
+        class->fours = (uint16_t)(class->fours + added);
+        class->n_segments = (uint8_t)(class->n_segments + (added > 0));
     }
-    class->fours = (uint16_t)((b->literals.count - program->literals - class->stream - 2 * ((size_t)class->top + 1) -
-                               2 * (size_t)class->n_segments) / 4);
     class->n_high = any == 1 ? (uint8_t)(class->top - 4) : TN_WEIGHTED;
     return TN_OK;
 }
