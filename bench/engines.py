@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.chips import layered_chip, recurrent_chip
+from tncc.report import used_axons
 from tncc.runtime import _native, tnbin
 from tncc.runtime.config import ChipConfig
 from tncc.runtime.engine import Engine
@@ -106,10 +107,7 @@ def additions_a_tick(config: ChipConfig) -> float:
 
     Equal columns of one core with equal neuron types count once, as the batch engine computes them once; an input that
     occupies two axons counts once."""
-    driven = np.zeros((config.n_cores, config.axons), np.bool_)
-    driven[config.input_core, config.input_axon] = True
-    routed = (config.target_core >= 0) & (config.neuron_type >= 0)
-    driven[config.target_core[routed], config.target_axon[routed]] = True
+    driven = used_axons(config)
     total = 0
     for begin in range(0, config.n_cores, 256):
         here = slice(begin, begin + 256)

@@ -202,7 +202,7 @@ class Session:
                 )
             value = value.reshape(frames, math.prod(port["shape"]))
             end = port["first_pin"] + value.shape[1]
-            wrong = spikes_of(value, pins[:frames, port["first_pin"] : end].view(np.bool_))
+            wrong = _spikes_of(value, pins[:frames, port["first_pin"] : end].view(np.bool_))
             if wrong is not None:
                 hint = (
                     ""
@@ -275,11 +275,12 @@ def _cast(array: Array, port: InputPort, start: int) -> Array:
     return cast
 
 
-def spikes_of(value: Array, spikes: Array) -> tuple[int, int] | None:
+def _spikes_of(value: Array, spikes: Array) -> tuple[int, int] | None:
     """Writes where value [frames, elements] is 1 to spikes (bool, of that shape).
 
     Returns the first [frame, element] that is neither 0 nor 1; None where all are. Stretch by stretch, so that numbers
-    are in the cache when they are looked at again."""
+    are in the cache when they are looked at again.
+    """
     step = max(1, _STRETCH_BYTES // max(1, value[:1].nbytes))
     for begin in range(0, len(value), step):
         stretch, found = value[begin : begin + step], spikes[begin : begin + step]

@@ -53,7 +53,7 @@ def document(program: Program, title: str, cost: Cost) -> dict[str, Any]:
         "outputs": (targets == OUTPUT).sum(axis=1).astype(np.uint32),
         **_neighbours(targets),
     }
-    maps = _maps(config, activity, arrays)
+    maps = _maps(config, targets, activity, arrays)
     crossbars, crossbar = packed_crossbars(config)
     arrays["crossbars"] = crossbars
     raster = None
@@ -110,11 +110,12 @@ def _note(value: Any) -> str:
     return " x ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _maps(config: ChipConfig, activity: Activity | None, arrays: dict[str, Array]) -> list[dict[str, Any]]:
+def _maps(
+    config: ChipConfig, targets: Array, activity: Activity | None, arrays: dict[str, Array]
+) -> list[dict[str, Any]]:
     """The heat maps on offer; their values go into `arrays`."""
     axons = used_axons(config)
     ones = np.ones(config.neuron_type.shape, np.int64)
-    targets = config.used_targets()
     static = routes(config.core_x, config.core_y, targets, config.mesh)
     connections = np.bincount(targets[targets >= 0], minlength=config.n_cores)
     values = {
