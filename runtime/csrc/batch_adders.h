@@ -165,14 +165,24 @@ typedef struct {
     lanes carried, not_carried;
 } answers;
 
-/* Adds n blocks of 32 literals to the low planes and to n_high others; `n_high` is known when compiling. */
+/* What the first class of a pair had counted when the shared literals were added: the low planes, and the carry of weight
+ * 32. */
+typedef struct {
+    low_planes low;
+    lanes carry;
+} shared_count;
+
+/* Adds n blocks of 32 literals to the low planes and to n_high others; `n_high` is known when compiling. `carries`: two of
+ * weight 32 to begin with, or NULL. */
 TN_FN static INLINE answers add_blocks(const uint64_t *rows, const uint16_t *index, int n, low_planes *low,
-                                       const uint16_t *start, int n_high)
+                                       const uint16_t *start, int n_high, const lanes *carries)
 {
     lanes high[4], carry = {0};
     answers top = {0};
     for (int p = 0; p < n_high; p++)
         high[p] = start_plane(start, 5 + p);
+    if (n_high && carries)
+        ripple(high + 1, n_high - 1, add_two(&high[0], carries[0], carries[1], 0));
     for (; n; index += 32) {
         prefetch_literals(index);
         carry = add_block(rows, index, low);
@@ -196,34 +206,72 @@ TN_FN static INLINE answers add_blocks(const uint64_t *rows, const uint16_t *ind
     return top;
 }
 
-/* Where every weight is 1 or -1, as in a trinary network: one segment, of plane 0, whose head tells nothing new; or none. */
-TN_FN static INLINE lanes evaluate_plain(const uint64_t *rows, const tn_class *class, const uint16_t *start)
+TN_FN static INLINE low_planes start_low(const uint16_t *start)
+{
+    return (low_planes){start_plane(start, 0), start_plane(start, 1), start_plane(start, 2), start_plane(start, 3),
+                        start_plane(start, 4)};
+}
+
+/* Adds what is the same in every tick; returns the carry of weight 32. */
+TN_FN static INLINE lanes add_constant(low_planes *low, low_planes constant)
+{
+    lanes carry = add_one(&low->ones, constant.ones);
+    carry = add_two(&low->twos, constant.twos, carry, 0);
+    carry = add_two(&low->fours, constant.fours, carry, 0);
+    carry = add_two(&low->eights, constant.eights, carry, 0);
+    return add_two(&low->sixteens, constant.sixteens, carry, 0);
+}
+
+/* Begins a class of a pair: the low planes, and two carries of weight 32. Returns where its own literals begin. */
+TN_FN static INLINE const uint16_t *begin_sharing(const uint64_t *rows, const tn_class *class, const uint16_t *index,
+                                                  low_planes *low, lanes carries[2], shared_count *shared)
+{
+    memset(&carries[1], 0, sizeof carries[1]);
+    if (class->part == TN_SECOND) {
+        low_planes missing = *low;
+        *low = shared->low;
+        carries[0] = shared->carry;
+        carries[1] = add_constant(low, missing);
+        return index;
+    }
+    carries[0] = class->shared == 8 ? add_block(rows, index, low) : add_rest(rows, index, class->shared, low, 0);
+    *shared = (shared_count){*low, carries[0]};
+    return index + 4 * class->shared;
+}
+
+/* Where every weight is 1 or -1, as in a trinary network; or where there are none. */
+TN_FN static INLINE lanes evaluate_plain(const uint64_t *rows, const tn_class *class, const uint16_t *start,
+                                         shared_count *shared)
 {
     int fours = class->fours, n_high = class->n_high;
     const uint16_t *index = start + 2 * (5 + n_high) + 2;
-    low_planes low = {start_plane(start, 0), start_plane(start, 1), start_plane(start, 2), start_plane(start, 3),
-                      start_plane(start, 4)};
+    low_planes low = start_low(start);
+    lanes carry, inverted = start_plane(start, 5 + n_high), two_carries[2], *carries = NULL;
     answers top;
+    if (class->part != TN_ALONE) {
+        carries = two_carries;
+        index = begin_sharing(rows, class, index, &low, carries, shared);
+    }
     switch (n_high) { /* the compiler unrolls the planes of each case */
     case 0:
-        top = add_blocks(rows, index, fours / 8, &low, start, 0);
+        top = add_blocks(rows, index, fours / 8, &low, start, 0, carries);
         break;
     case 1:
-        top = add_blocks(rows, index, fours / 8, &low, start, 1);
+        top = add_blocks(rows, index, fours / 8, &low, start, 1, carries);
         break;
     case 2:
-        top = add_blocks(rows, index, fours / 8, &low, start, 2);
+        top = add_blocks(rows, index, fours / 8, &low, start, 2, carries);
         break;
     case 3:
-        top = add_blocks(rows, index, fours / 8, &low, start, 3);
+        top = add_blocks(rows, index, fours / 8, &low, start, 3, carries);
         break;
     default:
-        top = add_blocks(rows, index, fours / 8, &low, start, 4);
+        top = add_blocks(rows, index, fours / 8, &low, start, 4, carries);
     }
-    lanes carry = add_rest(rows, index + fours / 8 * 32, fours, &low, 1);
+    carry = add_rest(rows, index + fours / 8 * 32, fours, &low, 1);
     if (!n_high)
         return low.sixteens;
-    EACH_LANE carry.v[l] = TN_SELECT(carry.v[l], top.carried.v[l], top.not_carried.v[l]);
+    EACH_LANE carry.v[l] = TN_SELECT(carry.v[l], top.carried.v[l], top.not_carried.v[l]) ^ inverted.v[l];
     return carry;
 }
 
@@ -251,9 +299,10 @@ TN_FN static lanes evaluate_weighted(const uint64_t *rows, const tn_class *class
     return counter[class->top];
 }
 
-TN_FN static INLINE lanes evaluate_lanes(const uint64_t *rows, const tn_class *class, const uint16_t *stream)
+TN_FN static INLINE lanes evaluate_lanes(const uint64_t *rows, const tn_class *class, const uint16_t *stream,
+                                         shared_count *shared)
 {
-    return class->n_high <= 4 ? evaluate_plain(rows, class, stream) : evaluate_weighted(rows, class, stream);
+    return class->n_high <= 4 ? evaluate_plain(rows, class, stream, shared) : evaluate_weighted(rows, class, stream);
 }
 
 /* Full adders and the loads they need, and nothing else: 32 rows, within the first cache level, added in order. Returns

@@ -86,6 +86,7 @@ tn_error tn_batch_build(tn_batch_tables *tables, const tn_chip *chip)
     free(b.incoming);
     free(b.seen_core);
     free(b.seen_row);
+    free(b.sums);
     if (error)
         tn_batch_tables_free(tables);
     return error;

@@ -24,6 +24,13 @@ typedef struct {
     uint16_t copies[TN_NEURONS]; /* by class */
 } tn_shape;
 
+/* What one class adds up, weights by row of the core, and the least sum that fires. */
+typedef struct {
+    int32_t weight[TN_AXONS];
+    int32_t least;
+    uint16_t copies;
+} tn_sum;
+
 /* A growing array. */
 typedef struct {
     void *items;
@@ -47,6 +54,7 @@ typedef struct {
     uint32_t *incoming;       /* signals by (core, axon) */
     uint32_t *seen_core;      /* by signal: 1 + the core that has a row for it alone */
     uint16_t *seen_row;       /* by signal: that row */
+    tn_sum *sums;             /* [256]: of the program being added, by class */
 } tn_batch_build_state;
 
 /* Bit i of columns[j]: bit j of rows[i]. */
@@ -61,6 +69,8 @@ tn_error tn_batch_find_signals(tn_batch_build_state *b);
 tn_error tn_batch_connect(tn_batch_build_state *b);
 /* Finds every core's rows, and what its classes add up. batch_programs.c */
 tn_error tn_batch_find_programs(tn_batch_build_state *b);
+/* Appends the first n of b->sums as a program's classes, with their streams. batch_counters.c */
+tn_error tn_batch_add_classes(tn_batch_build_state *b, uint16_t n_rows, int n);
 /* Orders the cores and gives every signal a place to be held. batch_order.c */
 tn_error tn_batch_order_cores(const tn_batch_build_state *b);
 

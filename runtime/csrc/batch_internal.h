@@ -18,16 +18,25 @@ enum {
     TN_COUNTER_PLANES = 20,         /* 256 axons of weight 255, and room for the threshold */
 };
 
-/* How one class counts: fires where start + literals >= 2^top, bit `top` of the sum. */
+/* Whether a class is evaluated alone, or shares literals with the one after or before it. */
+enum { TN_ALONE, TN_FIRST, TN_SECOND };
+
+/* How one class counts: fires where start + literals >= 2^top, bit `top` of the sum.
+ *
+ * Its stream, in the program's literals, begins with the start's planes 0..top, 32 bits each, all 0 or all 1. In a plain
+ * class (weights 1 and -1, or none) 32 bits follow, all 1 where the answer is to be inverted, then the shared literals if it
+ * is the first of a pair, then the others. The second goes on from what the first had counted when those were added: its
+ * start is what is still missing. In a weighted class segments follow: {plane, groups of four, literals ...}. */
 typedef struct {
-    uint32_t stream;    /* into the program's literals: the start's planes 0..top, 32 bits each, all 0 or all 1, then
-                           per segment {plane, groups of four, literals ...}; without segments two more zeros */
+    uint32_t stream;
     uint16_t copies;    /* neurons in the class */
-    uint16_t fours;     /* groups of four literals, in all segments */
+    uint16_t fours;     /* groups of four literals, in all segments, without the shared ones */
     uint8_t number;     /* of the class within the core */
     uint8_t top;        /* at least 4 */
-    uint8_t n_segments; /* 0: fires always or never */
-    uint8_t n_high;     /* top - 4 where there is no segment or one, of plane 0: at most 4; else TN_WEIGHTED */
+    uint8_t n_segments; /* of a weighted class */
+    uint8_t n_high;     /* top - 4, at most 4, of a plain class; TN_WEIGHTED */
+    uint8_t part;       /* TN_ALONE, TN_FIRST, TN_SECOND; the latter where n_high is 1 to 4 */
+    uint8_t shared;     /* groups of four literals, at most 8 */
 } tn_class;
 
 /* What cores with equal crossbars, types and wiring of equal inputs share. */

@@ -38,13 +38,15 @@ typedef struct __attribute__((may_alias)) {
 #include "batch_adders.h"
 
 /* A class's spike train. Beyond the chunks that hold the block's ticks it is not computed: there, as in all rows, anything. */
-TN_FN static INLINE row evaluate_class(const row *rows, const tn_class *class, const uint16_t *stream, int chunks)
+TN_FN static INLINE row evaluate_class(const row *rows, const tn_class *class, const uint16_t *stream, int chunks,
+                                       shared_count shared[CHUNKS])
 {
     row found;
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
         if (chunk && chunk >= chunks)
             break;
-        lanes part = evaluate_lanes((const uint64_t *)rows + chunk * (int)(sizeof(lanes) / 8), class, stream);
+        lanes part = evaluate_lanes((const uint64_t *)rows + chunk * (int)(sizeof(lanes) / 8), class, stream,
+                                    &shared[chunk]);
         EACH_LANE found.v[chunk * TN_LANES + l] = part.v[l];
     }
     return found;
@@ -213,6 +215,7 @@ TN_FN static void evaluate_core(const tn_block *block, size_t c, size_t next, tn
     const tn_emission *emission = tables->emissions + core->first_class;
     const uint16_t *literals = tables->literals + program->literals;
     row rows[TN_LITERALS], found[TOGETHER];
+    shared_count shared[CHUNKS] = {0};
     int chunk_ticks = (int)sizeof(lanes) * 8, chunks = ((int)block->ticks + chunk_ticks - 1) / chunk_ticks;
     gather(block, core, program, rows, result);
     core_sums sums = {0};
@@ -225,7 +228,7 @@ TN_FN static void evaluate_core(const tn_block *block, size_t c, size_t next, tn
         for (int k = 0; k < n; k++, class++) {
             prefetch_rows(block, &soon, soon_end, pairs);
             prefetch_written(block, &emission[k]);
-            found[k] = evaluate_class(rows, class, literals + class->stream, chunks);
+            found[k] = evaluate_class(rows, class, literals + class->stream, chunks, shared);
             if (result->fired)
                 ((row *)result->fired)[class->number] = found[k];
         }

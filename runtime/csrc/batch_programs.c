@@ -1,4 +1,4 @@
-/* A core's rows, and the literals that its classes add up. */
+/* A core's rows, and the weights of what its classes add up. */
 #include "batch_build.h"
 
 #include <stdlib.h>
@@ -38,110 +38,6 @@ static tn_error find_rows(tn_batch_build_state *b, size_t c, const uint64_t rows
     return TN_OK;
 }
 
-/* Appends {plane, groups of four, literals} for the rows whose |weight| has bit `plane`, if there are any; returns the
- * groups, -1: no memory. */
-static int add_segment(tn_batch_build_state *b, const int32_t *weight, uint16_t n_rows, int plane)
-{
-    uint16_t found[TN_AXONS + 8];
-    int n = 0;
-    for (uint16_t r = 0; r < n_rows; r++) {
-        uint32_t size = (uint32_t)(weight[r] < 0 ? -weight[r] : weight[r]);
-        if (size >> plane & 1)
-            found[n++] = (uint16_t)(TN_ROW_WORDS * (2 * r + (weight[r] < 0)));
-    }
-    if (!n)
-        return 0;
-    while (n % 4)
-        found[n++] = (uint16_t)(TN_ROW_WORDS * 2 * n_rows);
-    uint16_t *to = tn_vector_add(&b->literals, (size_t)n + 2);
-    if (!to)
-        return -1;
-    to[0] = (uint16_t)plane;
-    to[1] = (uint16_t)(n / 4);
-    memcpy(to + 2, found, (size_t)n * sizeof *found);
-    return n / 4;
-}
-
-/* Appends the counter's start value, plane by plane: 32 bits each, all 0 or all 1. */
-static tn_error add_start(tn_batch_build_state *b, uint32_t start, int top)
-{
-    uint16_t *to = tn_vector_add(&b->literals, 2 * ((size_t)top + 1));
-    if (!to)
-        return TN_ERROR_MEMORY;
-    for (int p = 0; p <= top; p++)
-        to[2 * p] = to[2 * p + 1] = start >> p & 1 ? UINT16_MAX : 0;
-    return TN_OK;
-}
-
-static tn_error add_class(tn_batch_build_state *b, const tn_program *program, tn_class *class, const int32_t *weight,
-                          int32_t least_sum)
-{
-    int64_t negative = 0, total = 0;
-    uint32_t any = 0;
-    for (int r = 0; r < program->n_rows; r++) {
-        int32_t size = weight[r] < 0 ? -weight[r] : weight[r];
-        total += size;
-        negative += weight[r] < 0 ? size : 0;
-        any |= (uint32_t)size;
-    }
-    int64_t need = least_sum + negative; /* fires where the sum of the literals reaches this */
-    class->stream = (uint32_t)(b->literals.count - program->literals);
-    class->top = 4;
-    if (need <= 0 || need > total) {
-        uint16_t *nothing;
-        if (add_start(b, need <= 0 ? 16 : 0, class->top) || !(nothing = tn_vector_add(&b->literals, 2)))
-            return TN_ERROR_MEMORY;
-        memset(nothing, 0, 2 * sizeof *nothing);
-        return TN_OK;
-    }
-    while ((INT64_C(1) << class->top) < need || (INT64_C(1) << class->top) < total - need + 1)
-        class->top++;
-    if (add_start(b, (uint32_t)((INT64_C(1) << class->top) - need), class->top))
-        return TN_ERROR_MEMORY;
-    for (int plane = 0; any >> plane; plane++) {
-        int added = add_segment(b, weight, program->n_rows, plane);
-        if (added < 0)
-            return TN_ERROR_MEMORY;
-        class->fours = (uint16_t)(class->fours + added);
-        class->n_segments = (uint8_t)(class->n_segments + (added > 0));
-    }
-    class->n_high = any == 1 ? (uint8_t)(class->top - 4) : TN_WEIGHTED;
-    return TN_OK;
-}
-
-/* Classes of the same shape one after the other, so that branches repeat. */
-static int compare_classes(const void *left, const void *right)
-{
-    const tn_class *a = left, *b = right;
-    if (a->n_high != b->n_high)
-        return a->n_high < b->n_high ? -1 : 1;
-    if (a->fours != b->fours)
-        return a->fours < b->fours ? -1 : 1;
-    return (a->number > b->number) - (a->number < b->number);
-}
-
-/* Lays the classes' literals in the order of the classes, in which they are read. begin[k]: where those of class number k are,
- * from the program's first on. */
-static tn_error order_literals(tn_batch_build_state *b, const tn_program *program, tn_class *classes, const uint32_t *begin)
-{
-    size_t n = b->literals.count - program->literals;
-    if (!n) /* no classes, and maybe no memory for literals yet */
-        return TN_OK;
-    uint16_t *literals = (uint16_t *)b->literals.items + program->literals, *old = malloc(n * sizeof *old);
-    if (!old)
-        return TN_ERROR_MEMORY;
-    memcpy(old, literals, n * sizeof *old);
-    uint32_t at = 0;
-    for (int k = 0; k < program->n_classes; k++) {
-        uint32_t from = begin[classes[k].number], length = begin[classes[k].number + 1] - from;
-        memcpy(literals + at, old + from, length * sizeof *old);
-        classes[k].stream = at;
-        at += length;
-    }
-    free(old);
-    return TN_OK;
-}
-
 static tn_error add_program(tn_batch_build_state *b, size_t c, const tn_program_key *key, uint16_t n_rows,
                             const uint64_t rows[TN_AXONS][TN_NEURON_WORDS])
 {
@@ -153,9 +49,7 @@ static tn_error add_program(tn_batch_build_state *b, size_t c, const tn_program_
     uint64_t columns[TN_NEURONS][TN_AXON_WORDS];
     tn_batch_columns(rows, columns);
     uint64_t *fan_out = tn_vector_add(&b->fan_out, n_rows);
-    tn_class class[TN_NEURONS];
-    tn_program *to = tn_vector_add(&b->programs, 1);
-    if (!fan_out || !to)
+    if (!fan_out)
         return TN_ERROR_MEMORY;
     memset(fan_out, 0, n_rows * sizeof *fan_out);
     for (int axon = 0; axon < TN_AXONS; axon++)
@@ -163,30 +57,22 @@ static tn_error add_program(tn_batch_build_state *b, size_t c, const tn_program_
             fan_out[key->row_of_axon[axon]] += (uint64_t)__builtin_popcountll(rows[axon][w]);
     for (int k = 0; k < s->n_classes; k++) {
         size_t j = s->member[k], t = (size_t)chip->neuron_type[c * chip->neurons + j];
-        int32_t weight[TN_AXONS] = {0};
+        tn_sum *sum = &b->sums[k];
+        *sum = (tn_sum){.least = types->threshold[t] - types->leak[t], .copies = s->copies[k]};
         for (int word = 0; word < TN_AXON_WORDS; word++)
             for (uint64_t bits = columns[j][word]; bits; bits &= bits - 1) {
                 int axon = 64 * word + __builtin_ctzll(bits);
                 if (key->row_of_axon[axon] >= 0)
-                    weight[key->row_of_axon[axon]] += types->weights[4 * t + axon_type[axon]];
+                    sum->weight[key->row_of_axon[axon]] += types->weights[4 * t + axon_type[axon]];
             }
-        class[k] = (tn_class){.copies = s->copies[k], .number = (uint8_t)k};
-        tn_error error = add_class(b, &program, &class[k], weight, types->threshold[t] - types->leak[t]);
-        if (error)
-            return error;
     }
-    uint32_t begin[TN_NEURONS + 1];
-    for (int k = 0; k < s->n_classes; k++)
-        begin[k] = class[k].stream;
-    begin[s->n_classes] = (uint32_t)(b->literals.count - program.literals);
-    qsort(class, s->n_classes, sizeof *class, compare_classes);
-    if (order_literals(b, &program, class, begin))
-        return TN_ERROR_MEMORY;
-    tn_class *classes = tn_vector_add(&b->classes, s->n_classes);
-    if (!classes)
-        return TN_ERROR_MEMORY;
-    memcpy(classes, class, s->n_classes * sizeof *class);
+    tn_error error = tn_batch_add_classes(b, n_rows, s->n_classes);
+    if (error)
+        return error;
     program.work = b->literals.count - program.literals;
+    tn_program *to = tn_vector_add(&b->programs, 1);
+    if (!to)
+        return TN_ERROR_MEMORY;
     *to = program;
     return TN_OK;
 }
@@ -197,7 +83,8 @@ tn_error tn_batch_find_programs(tn_batch_build_state *b)
     tn_batch_tables *out = b->out;
     b->seen_core = calloc(out->n_signals + 1, sizeof *b->seen_core);
     b->seen_row = calloc(out->n_signals + 1, sizeof *b->seen_row);
-    if (!b->seen_core || !b->seen_row)
+    b->sums = malloc(TN_NEURONS * sizeof *b->sums);
+    if (!b->seen_core || !b->seen_row || !b->sums)
         return TN_ERROR_MEMORY;
     size_t most = 0; /* signals that one core reads */
     for (size_t c = 0; c < chip->n_cores; c++) {

@@ -140,6 +140,23 @@ def test_weights_of_every_size_at_every_border(kind: str) -> None:
     check_formula(some_synapses(rng, cores), weights, pins, 700, len(kind))
 
 
+@pytest.mark.parametrize("inputs", [9, 20, 33, 64, 100, 128])
+@pytest.mark.parametrize("unlike", [0.0, 0.1, 0.5, 1.0])
+def test_neurons_that_share_their_count(inputs: int, unlike: float) -> None:
+    """Weights 1, 0 and -1, each input on two axons; neurons are variations of a few and of their opposites."""
+    rng = np.random.default_rng(int(10 * inputs + 10 * unlike))
+    cores, density = 4, np.array([1.0, 0.6, 0.9, 0.3]).reshape(-1, 1, 1)
+    few = rng.choice([-1, 1], (cores, inputs, 5)) * (rng.random((cores, inputs, 5)) < density)
+    trinary = few[:, :, rng.integers(0, 5, NEURONS)] * rng.choice([-1, 1], NEURONS)
+    other = rng.choice([-1, 1], trinary.shape) * (rng.random(trinary.shape) < density)
+    trinary = np.where(rng.random(trinary.shape) < unlike, other, trinary)
+    crossbars = np.stack([trinary > 0, trinary < 0], axis=2).reshape(cores, 2 * inputs, NEURONS)
+    crossbars = np.pad(crossbars, ((0, 0), (0, AXONS - 2 * inputs), (0, 0)))
+    pins = np.where(np.arange(AXONS) < 2 * inputs, np.arange(AXONS) // 2, -1)
+    weights = np.broadcast_to([1, -1, 1, -1], (cores, NEURONS, 4))
+    check_formula(crossbars, weights, np.broadcast_to(pins, (cores, AXONS)), 1024 + 130, inputs)
+
+
 @pytest.mark.parametrize("variant", list(_native.variants()))
 def test_blocks_cut_anywhere_into_memory_at_any_address(variant: str) -> None:
     """Spikes, outputs and statistics are those of the ticks asked for, and nothing beside `out` is written."""
