@@ -2,7 +2,8 @@
  *
  * What a class adds up is known before it starts, so its literals lie in order of use in one stream. They are added in
  * blocks of 32, whose carries go up to the high planes, and then the rest: there the low planes' last sums are nobody's,
- * and of the high ones only the answer is wanted, with and without one more carry. */
+ * and of the high ones only the answer is wanted, with and without one more carry. What two classes share comes before
+ * all that, in the low planes and one carry. */
 
 TN_FN static INLINE lanes literal(const uint64_t *rows, uint16_t index)
 {
@@ -234,7 +235,8 @@ TN_FN static INLINE const uint16_t *begin_sharing(const uint64_t *rows, const tn
         carries[1] = add_constant(low, missing);
         return index;
     }
-    carries[0] = class->shared == 8 ? add_block(rows, index, low) : add_rest(rows, index, class->shared, low, 0);
+    carries[0] = class->shared == TN_MOST_SHARED ? add_block(rows, index, low)
+                                                 : add_rest(rows, index, class->shared, low, 0);
     *shared = (shared_count){*low, carries[0]};
     return index + 4 * class->shared;
 }

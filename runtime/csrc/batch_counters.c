@@ -11,10 +11,10 @@
 #define INLINE inline __attribute__((always_inline))
 
 enum {
-    FIXED, PLAIN, WEIGHTED,
-    MOST_SHARED = 8,        /* groups of four literals that the first of a pair counts for both; 4 low planes and a carry hold them */
-    LEAST_GAIN = 2,         /* groups of four literals that a pair has to save */
-    COST_OF_FOLLOWING = 1,  /* of going on from the first's count, in groups of four literals */
+    FIXED, PLAIN, WEIGHTED, /* kinds of counters: fires always or never; weights 1 and -1; any */
+    /* in groups of four literals: */
+    LEAST_GAIN = 2,        /* what a pair has to save */
+    COST_OF_FOLLOWING = 1, /* what going on from the first's count costs */
 };
 
 typedef struct {
@@ -92,8 +92,8 @@ static INLINE int in_common(const counter *a, const counter *b, int words, int *
 static INLINE int pair_up(unit *u, const counter *a, const counter *b, int words)
 {
     int inverted, shared = in_common(a, b, words, &inverted) / 4;
-    if (shared > MOST_SHARED)
-        shared = MOST_SHARED;
+    if (shared > TN_MOST_SHARED)
+        shared = TN_MOST_SHARED;
     int longer = a->literals > b->literals ? a->literals : b->literals;
     int fours = groups_of_four(longer - 4 * shared); /* as many for both, so that jumps repeat */
     *u = (unit){.n_high = (uint8_t)(a->top - 4), .shared = (uint8_t)shared, .fours = (uint8_t)fours, .classes = 2,
@@ -264,7 +264,7 @@ static tn_error add_plain(tn_batch_build_state *b, const unit *u, int second, co
 
 static tn_error add_unit(tn_batch_build_state *b, const unit *u, counter *counters, size_t stream, uint16_t n_rows)
 {
-    uint16_t shared[4 * MOST_SHARED];
+    uint16_t shared[4 * TN_MOST_SHARED];
     uint32_t counted = 0;
     if (u->classes == 2) {
         counter *first = &counters[u->number[0]], *second = &counters[u->number[1]], before = *first;

@@ -14,6 +14,7 @@ enum {
     TN_ROW_TICKS = 64 * TN_ROW_WORDS,
     TN_LITERALS = 2 * TN_AXONS + 1, /* 2 r: row r; 2 r + 1: its complement; after the last row: zeros */
     TN_PINS_A_JOB = 1024,
+    TN_MOST_SHARED = 8, /* groups of four literals of a pair: with the start, the five low planes and one carry hold them */
     TN_WEIGHTED = 255,
     TN_COUNTER_PLANES = 20,         /* 256 axons of weight 255, and room for the threshold */
 };
@@ -36,7 +37,7 @@ typedef struct {
     uint8_t n_segments; /* of a weighted class */
     uint8_t n_high;     /* top - 4, at most 4, of a plain class; TN_WEIGHTED */
     uint8_t part;       /* TN_ALONE, TN_FIRST, TN_SECOND; the latter where n_high is 1 to 4 */
-    uint8_t shared;     /* groups of four literals, at most 8 */
+    uint8_t shared;     /* groups of four literals, at most TN_MOST_SHARED */
 } tn_class;
 
 /* What cores with equal crossbars, types and wiring of equal inputs share. */
