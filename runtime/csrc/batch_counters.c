@@ -8,20 +8,25 @@
 
 #include "batch_build.h"
 
-#define INLINE inline __attribute__((always_inline))
-
+/* In groups of four literals. */
 enum {
-    FIXED, PLAIN, WEIGHTED, /* kinds of counters: fires always or never; weights 1 and -1; any */
-    /* in groups of four literals: */
     LEAST_GAIN = 2,        /* what a pair has to save */
     COST_OF_FOLLOWING = 1, /* what going on from the first's count costs */
 };
 
+typedef enum {
+    FIXED,   /* fires always or never */
+    PLAIN,   /* weights 1 and -1 */
+    WEIGHTED /* any weights */
+} counter_kind;
+
+/* One class's sum as literals, by which it fires where they add up to `need` or more of their `total`. */
 typedef struct {
-    int kind, top;
-    int32_t need, total;                /* fires where `need` of the literals, which add up to `total`, are 1 */
-    int literals;                       /* PLAIN: how many */
-    uint64_t rows[2][TN_AXON_WORDS];    /* PLAIN: those of weight 1; those of weight -1, taken as complements */
+    counter_kind kind;
+    int top;
+    int32_t need, total;
+    int literals;                    /* PLAIN: how many */
+    uint64_t rows[2][TN_AXON_WORDS]; /* PLAIN: those of weight 1; those of weight -1, taken as complements */
 } counter;
 
 /* Classes that are evaluated one after the other: one, or a pair. */
@@ -33,7 +38,7 @@ typedef struct {
 
 static INLINE int groups_of_four(int literals)
 {
-    return literals > 0 ? (literals + 3) / 4 : 0;
+    return (literals + 3) / 4;
 }
 
 static void describe(counter *c, const tn_sum *sum, uint16_t n_rows)
@@ -118,8 +123,7 @@ static INLINE int weigh_pairs(int8_t (*gain)[TN_NEURONS], const counter *counter
 
 #if TN_HAS_X86
 /* The same: counting bits is most of it. */
-__attribute__((target("popcnt"))) static int weigh_pairs_popcnt(int8_t (*gain)[TN_NEURONS], const counter *counters, int n,
-                                                                int words)
+TN_TARGET_AVX2 static int weigh_pairs_avx2(int8_t (*gain)[TN_NEURONS], const counter *counters, int n, int words)
 {
     return weigh_pairs(gain, counters, n, words);
 }
@@ -143,8 +147,8 @@ static int find_units(unit *units, const counter *counters, int n, uint16_t n_ro
     if (!gain)
         return -1;
 #if TN_HAS_X86
-    if (__builtin_cpu_supports("popcnt"))
-        most = weigh_pairs_popcnt(gain, counters, n, words);
+    if (tn_variant_supported(TN_AVX2))
+        most = weigh_pairs_avx2(gain, counters, n, words);
     else
 #endif
         most = weigh_pairs(gain, counters, n, words);

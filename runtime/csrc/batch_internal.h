@@ -9,6 +9,8 @@
 
 #include "batch.h"
 
+#define INLINE inline __attribute__((always_inline))
+
 enum {
     TN_ROW_WORDS = 16,
     TN_ROW_TICKS = 64 * TN_ROW_WORDS,

@@ -15,8 +15,6 @@
 
 #include <string.h>
 
-#define INLINE inline __attribute__((always_inline))
-
 enum {
     VECTORS = TN_ROW_WORDS * 8 / (int)sizeof(TN_V),
     CHUNKS = VECTORS / TN_LANES,
